@@ -1,0 +1,40 @@
+"Fixtures that several test files share."
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    "Where the real recordings lie; skips without them, but not where SKELBENCH_NO_SKIP is set: there they must be."
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not (folder / "nw_ucla" / "all_sqe.zip").is_file():
+        why = "no real recordings at ../shared/data, relative to the repository"
+        (pytest.fail if os.environ.get("SKELBENCH_NO_SKIP") else pytest.skip)(why)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nw_ucla(shared_data, tmp_path_factory) -> Path:
+    "Folder of a set imported once from the NW-UCLA release."
+    from skelbench.datasets import import_set
+    folder = tmp_path_factory.mktemp("sets") / "nw_ucla.skel"
+    import_set("nw_ucla", shared_data / "nw_ucla" / "all_sqe.zip", folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic():
+    "A small synthetic set of 96 clips."
+    from skelbench.synthetic import make_synthetic
+    return make_synthetic(clips=96, seed=0)
+
+
+def pytest_sessionfinish(session):
+    "Where SKELBENCH_NO_SKIP is set (.ci/run), a skipped test is a failed session: that machine has all that the tests need."
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("SKELBENCH_NO_SKIP") and skipped:
+        reporter.write_line(f"{len(skipped)} tests were skipped where none should be: " + ", ".join(report.nodeid for report in skipped[:5]), red=True)
+        session.exitstatus = 1

@@ -1,0 +1,147 @@
+"""The command line as a person uses it: what it prints, how it fails, what it leaves behind."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skelbench.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def said(capsys, *argv):
+    "Exit status, the JSON of the last line, stderr."
+    try:
+        status = main([str(a) for a in argv])
+    except SystemExit as stop:
+        status = stop.code
+    out, err = capsys.readouterr()
+    lines = out.strip().splitlines()
+    return status, json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None, err
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    "A set and a run of two epochs, made by the command line."
+    folder = tmp_path_factory.mktemp("chain")
+    assert main(["data", "synth", str(folder / "a.skel"), "--clips", "180"]) == 0
+    assert main(["pretrain", "swapclr", "--data", str(folder / "a.skel"), "--protocol", "xview", "--run", str(folder / "run"), "--epochs", "2",
+                 "--recipe", "batch_size=32"]) == 0
+    return folder
+
+
+def test_params_are_the_papers(capsys):
+    status, counts, _ = said(capsys, "params", "swapclr", "--skeleton", "ntu25", "--json")
+    assert status == 0
+    assert counts["parts"]["encoder"] == 9_871_364
+    assert counts["parts"]["latent"] == 3_542_912
+    assert counts["parts"]["decoder"] == 1_920_078
+    assert counts["total"] == 3 * (9_871_364 + 3_542_912 + 1_920_078)
+
+
+def test_info_of_a_set(capsys, chain):
+    status, info, _ = said(capsys, "data", "info", chain / "a.skel", "--json")
+    assert status == 0
+    assert {"clips", "classes", "subjects", "cameras", "frames", "joints", "people"} <= set(info)
+    assert info["clips"] == 180 and info["cameras"] == 3
+
+
+def test_evaluate_has_the_floors_and_says_where_it_comes_from(capsys, chain):
+    status, result, _ = said(capsys, "evaluate", chain / "run", "--with", "nearest", "--json")
+    assert status == 0
+    for key in ("official", "raw_coordinates", "random_encoder", "method", "data", "fingerprint", "protocol", "seed", "epochs", "seconds", "device", "version"):
+        assert key in result, key
+    assert 0 <= result["official"] <= 100
+
+
+def test_inpaint_and_generate(capsys, chain):
+    status, result, _ = said(capsys, "inpaint", chain / "run", "--drop", "10:20", "--json")
+    assert status == 0 and {"model", "linear", "hold_last"} <= set(result)
+    status, result, _ = said(capsys, "generate", chain / "run", "--samples", "2", "--json")
+    assert status == 0 and {"class_kept", "chance", "distance_to_seed", "distance_between"} <= set(result)
+
+
+def test_resume_adds_epochs(capsys, chain):
+    command = ("pretrain", "swapclr", "--data", chain / "a.skel", "--protocol", "xview", "--run", chain / "run", "--recipe", "batch_size=32", "--json")
+    status, _, err = said(capsys, *command, "--epochs", "3")
+    assert status == 2 and "resume" in err and "Traceback" not in err
+    status, result, _ = said(capsys, *command, "--epochs", "3", "--resume")
+    assert status == 0 and result["epochs"] == 3
+
+
+def test_folds_train_a_run_each(capsys, chain, tmp_path):
+    status, result, _ = said(capsys, "pretrain", "swapclr", "--data", chain / "a.skel", "--protocol", "folds:subject/2", "--run", tmp_path / "folds",
+                             "--epochs", "1", "--recipe", "batch_size=32", "--json")
+    assert status == 0 and len(result["runs"]) == 2
+    status, result, _ = said(capsys, "evaluate", tmp_path / "folds", "--with", "nearest", "--json")
+    assert status == 0 and len(result["splits"]) == 2
+
+
+@pytest.mark.parametrize("argv, expected", [
+    (["params", "nonsense"], "swapclr"),
+    (["params", "swapclr", "--preset", "huge"], "small"),
+    (["params", "swapclr", "--skeleton", "dog"], "ntu25"),
+    (["params", "swapclr", "--option", "colour=red"], "colour"),
+    (["params", "swapclr", "--option", 'streams=["smell"]'], "motion"),
+    (["data", "info", "nowhere.skel"], "nowhere.skel"),
+    (["data", "import", "nw_ucla", "nowhere.zip", "x.skel"], "nowhere.zip"),
+    (["data", "import", "nonsense", "a.zip", "x.skel"], "nw_ucla"),
+    (["evaluate", "nowhere"], "nowhere"),
+    (["pretrain", "swapclr", "--data", "nowhere.skel", "--protocol", "xview", "--run", "r"], "nowhere.skel"),
+    (["data", "synth", "x.skel", "--clips", "3"], "clips"),
+    (["nonsense"], "nonsense"),
+    (["queue", "nowhere.json"], "nowhere.json"),
+    (["report", "nowhere"], "nowhere"),
+])
+def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, argv, expected):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = said(capsys, *argv)
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1, err
+    assert expected in err
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_bad_words_about_a_good_run(capsys, chain, tmp_path):
+    data = str(chain / "a.skel")
+    for argv, expected in [
+        (["pretrain", "swapclr", "--data", data, "--protocol", "nonsense", "--run", tmp_path / "r"], "xview"),
+        (["pretrain", "swapclr", "--data", data, "--protocol", "xview", "--run", tmp_path / "r", "--recipe", "batch_size=5000"], "batch"),
+        (["pretrain", "swapclr", "--data", data, "--protocol", "xview", "--run", tmp_path / "r", "--recipe", "colour=1"], "colour"),
+        (["evaluate", chain / "run", "--with", "magic"], "linear"),
+        (["evaluate", chain / "run", "--representation", "magic"], "z_clr"),
+        (["evaluate", chain / "run", "--data", tmp_path], "set.json"),
+        (["inpaint", chain / "run", "--drop", "all"], "--drop"),
+        (["inpaint", chain / "run", "--joints", "tail"], "tail"),
+        (["inpaint", chain / "run", "--clip", "nobody"], "nobody"),
+        (["generate", chain / "run", "--seed-clip", "nobody"], "nobody"),
+    ]:
+        status, _, err = said(capsys, *argv)
+        assert status == 2 and expected in err, (argv, err)
+        assert len(err.strip().splitlines()) == 1, err
+        assert not (tmp_path / "r").exists()
+
+
+def test_runs_from_an_uninstalled_checkout(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "skelbench.cli", "--help"], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0 and "pretrain" in done.stdout
+
+
+def test_queue_measures_what_is_missing(capsys, chain, tmp_path):
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps({"data": str(chain / "a.skel"), "protocol": "xview", "seeds": [0], "rows": [
+        {"row": "whole", "method": "swapclr", "recipe": {"epochs": 1, "batch_size": 32},
+         "evaluate": [{"with": "nearest"}, {"with": "nearest", "representation": "z_clr"}]}]}))
+    command = ("queue", rows, "--results", tmp_path / "results", "--runs", tmp_path / "runs", "--json")
+    status, result, err = said(capsys, *command)
+    assert status == 0, err
+    assert len(result["written"]) == 2
+    kept = json.loads(Path(result["written"][0]).read_text())
+    for key in ("row", "method", "data", "fingerprint", "protocol", "seed", "epochs", "seconds", "device", "version", "command", "recipe"):
+        assert key in kept, key
+    status, result, _ = said(capsys, *command)
+    assert status == 0 and result["written"] == [], "what was measured is not measured again"
