@@ -98,6 +98,11 @@ def test_everything_public_has_a_docstring(path):
     assert not without, f"no docstring: {without}"
 
 
+def test_slow_cells_are_left_out_of_the_quick_run():
+    line = next(line for line in (ROOT / "settings.ini").read_text().splitlines() if line.startswith("tst_flags"))
+    assert set(line.split("=")[1].split()) == {"notest", "slow"}, "nbdev reads flags that are separated by spaces"
+
+
 def test_readme_is_the_index():
     sys.path.insert(0, str(ROOT / "tests"))
     from make_readme import readme
