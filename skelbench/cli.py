@@ -67,6 +67,7 @@ def _training_commands(top):
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="a keyword of the method, as in swap=false")
     p.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="a field of the recipe, as in batch_size=64")
+    p.add_argument("--start-from", metavar="DIR", help="the run of the first stage, for methods that have two")
     p.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     _common(p)
     p.set_defaults(run_command=commands.pretrain)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/65_commands.ipynb #02dc8a21
-METHODS = {"swapclr": ("skelbench.swapclr", "SwapCLR")}
+# %% ../nbs/65_commands.ipynb #13536db7
+METHODS = {"swapclr": ("skelbench.swapclr", "SwapCLR"), "crrl": ("skelbench.crrl", "CRRL"), "actclr": ("skelbench.actclr", "ActCLR"),
+           "focovil": ("skelbench.focovil", "FoCoViL"), "combined": ("skelbench.combined", "Combined")}
 
 
 def method_class(
@@ -91,20 +92,22 @@ def data_synth(a) -> dict:
 def pretrain(a) -> dict:
     "`skelbench pretrain METHOD --data SET --protocol P --run DIR`"
     from skelbench.datasets import open_set
-    from skelbench.training import fit, seed_everything
+    from skelbench.training import fit, load, seed_everything
 
     method_class(a.method)
     data = open_set(a.data)
     splits = data.splits(a.protocol)
     runs = []
     for number, (name, train, _) in enumerate(splits):
-        folder = Path(a.run) if len(splits) == 1 else Path(a.run) / f"split{number + 1}"
+        below = "." if len(splits) == 1 else f"split{number + 1}"
+        folder, first = Path(a.run) / below, load(Path(a.start_from) / below) if a.start_from else None
         seed_everything(a.seed)
         model = build(a.method, data.skeleton, a.preset, **words(a.option))
         changes = {k: v for k, v in (("epochs", a.epochs), ("pairs", a.pairs)) if v is not None}
         recipe = model.recipe(seed=a.seed, **changes, **words(a.recipe))
         started = time.perf_counter()
-        run = fit(model, train, recipe, to=folder, resume=a.resume, device=a.device, protocol=a.protocol if len(splits) == 1 else f"{a.protocol}#{number + 1}")
+        run = fit(model, train, recipe, to=folder, resume=a.resume, device=a.device, start_from=first,
+                  protocol=a.protocol if len(splits) == 1 else f"{a.protocol}#{number + 1}")
         last = run.metrics().iloc[-1]
         runs.append({"method": a.method, "run": str(folder), "data": data.name, "fingerprint": run.info["fingerprint"], "protocol": a.protocol,
                      "split": name, "seed": a.seed, "epochs": recipe.epochs, "loss": float(last["loss"]),

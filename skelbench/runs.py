@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_beside', 'write_json', 'read_lines', 'write_lines', 'append_line', 'checkpoints', 'save_tensors',
            'save_checkpoint', 'read_checkpoint', 'restore_model', 'restore_optimizers', 'random_states',
-           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'describe', 'differences',
-           'claim_folder']
+           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'origin', 'describe',
+           'differences', 'claim_folder']
 
 # %% ../nbs/39_runs.ipynb #98d98394
 import importlib
@@ -261,8 +261,16 @@ def load(
     history = read_lines(folder / "metrics.jsonl", plain["epoch"])
     return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history)
 
-# %% ../nbs/39_runs.ipynb #5d16e8ee
-def describe(model, train, recipe, protocol, device):
+# %% ../nbs/39_runs.ipynb #c1274184
+def origin(
+    run,                # the first stage's `Run`, or None
+) -> dict | None:       # what repeats it; not where it lies, which may change
+    "What a run says of the run that it started from: enough to know and to repeat it, its own origin included."
+    names = ("method", "module", "arguments", "recipe", "fingerprint", "protocol", "epoch", "start_from")
+    return None if run is None else {name: run.info.get(name) for name in names}
+
+
+def describe(model, train, recipe, protocol, device, start_from=None):
     "The contents of run.json at the start of a run."
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "skelbench": __version__}
     info = {"format": FORMAT, "method": type(model).__name__, "module": type(model).__module__,
@@ -271,7 +279,7 @@ def describe(model, train, recipe, protocol, device):
             "fingerprint": train.fingerprint, "protocol": protocol, "clips": len(train),
             "parameters": sum(p.numel() for p in model.parameters()), "device": str(device), "versions": versions,
             "command": list(sys.argv), "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "epoch": 0, "seconds": 0.0, "finished": False, "skeleton": train.skeleton.to_dict()}
+            "epoch": 0, "seconds": 0.0, "finished": False, "skeleton": train.skeleton.to_dict(), "start_from": origin(start_from)}
     try:
         return json.loads(json.dumps(info))
     except TypeError as error:
@@ -283,7 +291,7 @@ def differences(
     new: dict,          # `describe` of what is asked for now
 ) -> list:              # of "what: old, now new"
     "What keeps a run from going on; more epochs do not."
-    flat = lambda i: {**{k: i.get(k) for k in ("module", "method", "skeleton", "fingerprint", "clips", "protocol")},
+    flat = lambda i: {**{k: i.get(k) for k in ("module", "method", "skeleton", "fingerprint", "clips", "protocol", "start_from")},
                       **{f"argument {k}": v for k, v in i["arguments"].items()}, **{f"recipe {k}": v for k, v in i["recipe"].items()}}
     a, b = flat(old), flat(new)
     found = [key for key in a | b if a.get(key) != b.get(key)]

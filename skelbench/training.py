@@ -56,13 +56,16 @@ def accelerator_on(device: str, precision: str) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)     # a row of an ablation may not use its decoder
     return Accelerator(cpu=device == "cpu", mixed_precision=precision, kwargs_handlers=[unused])
 
-# %% ../nbs/40_training.ipynb #17df100b
-def check_method(model, train):
-    "Raises ValueError if `model` is not a method or is for another skeleton."
+# %% ../nbs/40_training.ipynb #06996fe7
+def check_method(model, train, start_from=None):
+    "Raises ValueError if `model` is not a method, is for another skeleton, or cannot start from another run."
     if missing := [name for name in ("prepare", "loss", "embed", "optimizers", "after_step") if not callable(getattr(model, name, None))]:
         raise ValueError(f"{type(model).__name__} is not a method: it lacks {', '.join(missing)}")
     if getattr(model, "skeleton", train.skeleton).to_dict() != train.skeleton.to_dict():
         raise ValueError(f"the model was built for skeleton {model.skeleton.name}, {train.name} has {train.skeleton.name}")
+    if start_from is not None and not (isinstance(start_from, Run) and callable(getattr(model, "start_from", None))):
+        raise ValueError(f"{type(model).__name__} cannot start from a {type(start_from).__name__}: expected a run, as of `fit` or `load`, "
+                         "and a method with `start_from`")
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Training:
     probes: SkeletonBatch | None    # a few fixed clips that are watched
     optimizers: dict | None = None  # name -> optimizer
     wrapped: nn.Module | None = None
+    first: nn.Module | None = None  # the trained model that this one starts from
 
 # %% ../nbs/40_training.ipynb #df75c83f
 def place(
@@ -222,6 +226,8 @@ def start(t: Training, train: SkeletonSet, old: dict | None) -> int:
     files = checkpoints(run.folder) if old else []
     tensors, plain = read_checkpoint(files[-1]) if files else ({}, {"epoch": 0})
     run.model.prepare(train)
+    if t.first is not None:
+        run.model.start_from(t.first)
     if files:
         restore_model(run.model, tensors)
     run.model.to(a.device)
@@ -287,21 +293,22 @@ def fit(
     device: str = "auto",       # auto | cpu | cuda | cuda:1 | mps
     progress: bool = True,      # a bar on stderr
     protocol: str | None = None,# the name of the split that `train` came from, for the record
+    start_from: Run | None = None,  # the first stage's run; what is taken from it is the method's own affair
 ) -> Run:                       # its model in eval mode; not finished if stopped by the control file
     """Trains a method. On a CPU the same seed gives the same numbers, and a killed and resumed run those of an unbroken one.
 
     Raises ValueError (no method, another skeleton, too few clips, a resumed run that differs), FileExistsError (the folder
     is taken) and FloatingPointError (a loss that is not finite, named). Ctrl-C is passed on, and leaves a run to be resumed.
     """
-    check_method(model, train)
+    check_method(model, train, start_from)
     torch.set_flush_denormal(True)      # tiny numbers cost a CPU many times their worth
     accelerator, folder = accelerator_on(device, recipe.precision), None if to is None else Path(to)
-    info = describe(model, train, recipe, protocol, accelerator.device)
+    info = describe(model, train, recipe, protocol, accelerator.device, start_from)
     old = claim_folder(folder, info, resume) if folder else None
     data, groups, probes = place(train, recipe, accelerator)
     accelerator.wait_for_everyone()     # all have looked at the folder before one writes
     torch.manual_seed(recipe.seed + 7919 * accelerator.process_index)
-    t = Training(Run(model, recipe, folder, info), accelerator, data, groups, probes)
+    t = Training(Run(model, recipe, folder, info), accelerator, data, groups, probes, first=start_from and start_from.model)
     done = start(t, train, old)
     try:
         run_epochs(t, done, progress)

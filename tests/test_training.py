@@ -317,6 +317,56 @@ def test_more_epochs_equal_an_unbroken_run(data, unbroken, tmp_path):
     assert same(run_tiny(data, tmp_path / "run", resume=True), unbroken)        # nothing left to do
 
 
+class Student(Tiny):
+    "Tiny that starts from a trained Tiny: its encoder's weights, and the whole of it as a frozen teacher."
+
+    def __init__(self, skeleton, width=6, noise=.05):
+        super().__init__(skeleton, width, noise)
+        self.teacher = Tiny(skeleton, width, noise).requires_grad_(False)
+
+    def start_from(self, first):
+        if first.arguments["width"] != self.arguments["width"]:
+            raise ValueError(f"the teacher is {first.arguments['width']} wide, the student {self.arguments['width']}")
+        self.encoder.load_state_dict(first.encoder.state_dict())
+        self.teacher.mean = torch.empty_like(first.mean)
+        self.teacher.load_state_dict(first.state_dict())
+
+    def loss(self, batch):
+        loss, terms = super().loss(batch)
+        distance = (self.embed(batch) - self.teacher.eval().embed(batch)).square().mean()
+        return loss + distance, {**terms, "distance": distance}
+
+
+def test_a_second_stage_starts_from_a_first(data, unbroken, tmp_path):
+    short = RECIPE.replace(epochs=2)
+    seed_everything(1)
+    second = fit(Student(data.skeleton), data, short, to=tmp_path / "second", protocol="xview", device="cpu", progress=False, start_from=unbroken)
+    origin = second.info["start_from"]
+    assert (origin["method"], origin["epoch"], origin["fingerprint"]) == ("Tiny", 4, data.fingerprint) and origin["recipe"] == RECIPE.to_dict()
+    assert torch.equal(second.model.teacher.decoder.weight, unbroken.model.decoder.weight)
+    back = load(tmp_path / "second", Student)  # alone: the teacher is inside
+    assert all(torch.equal(a, b) for a, b in zip(back.model.state_dict().values(), second.model.state_dict().values(), strict=True))
+    seed_everything(1)
+    again = dict(to=tmp_path / "again", protocol="xview", device="cpu", progress=False, start_from=unbroken)
+    fit(Student(data.skeleton), data, RECIPE.replace(epochs=1), **again)
+    resumed = fit(Student(data.skeleton), data, short, **again, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(resumed.model.state_dict().values(), second.model.state_dict().values(), strict=True))
+
+
+def test_what_cannot_start_from_another_says_so(data, unbroken, tmp_path):
+    quiet = dict(device="cpu", progress=False)
+    with pytest.raises(ValueError, match="Tiny cannot start from a Run"):
+        fit(Tiny(data.skeleton), data, RECIPE, start_from=unbroken, **quiet)
+    with pytest.raises(ValueError, match="cannot start from a str"):
+        fit(Student(data.skeleton), data, RECIPE, start_from="a folder", **quiet)
+    with pytest.raises(ValueError, match="the teacher is 6 wide, the student 7"):
+        fit(Student(data.skeleton, width=7), data, RECIPE, start_from=unbroken, **quiet)
+    seed_everything(1)
+    fit(Student(data.skeleton), data, RECIPE.replace(epochs=1), to=tmp_path / "run", start_from=unbroken, **quiet)
+    with pytest.raises(ValueError, match="start_from"):
+        fit(Student(data.skeleton), data, RECIPE, to=tmp_path / "run", resume=True, **quiet)
+
+
 def test_resuming_what_never_began_starts_it(data, unbroken, tmp_path):
     assert same(run_tiny(data, tmp_path / "new", resume=True), unbroken)
 
