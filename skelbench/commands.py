@@ -117,11 +117,13 @@ def pretrain(a) -> dict:
 # %% ../nbs/65_commands.ipynb #bf429616
 def params(a) -> dict:
     "`skelbench params METHOD --skeleton NAME`"
+    from skelbench.cost import cost
     from skelbench.skeleton import get_skeleton
 
-    parts = dict(build(a.method, get_skeleton(a.skeleton), a.preset, **words(a.option)).parts())
+    model = build(a.method, get_skeleton(a.skeleton), a.preset, **words(a.option))
+    parts = dict(model.parts())
     total = parts.pop("total")
-    return {"method": a.method, "skeleton": a.skeleton, "preset": a.preset, "people": a.people, "parts": parts, "total": total}
+    return {"method": a.method, "skeleton": a.skeleton, "preset": a.preset, "parts": parts, "total": total, **cost(model, a.people, a.frames)}
 
 # %% ../nbs/65_commands.ipynb #580ce586
 def opened(a):
