@@ -227,7 +227,7 @@ def report(a) -> dict:
     results = [row for place in a.results for row in read_results(place)]
     tables = {kind: table(results, kind) for kind in MEASURES if any(row["evaluation"] == kind for row in results)}
     for kind, rows in tables.items() if not a.json else ():
-        published = [row for row in PUBLISHED if row["data"] == "NW-UCLA"] if (rows["data"] == "nw_ucla").any() else ()
+        published = [row for row in PUBLISHED if row["published"] == "the methods' papers"] if (rows["data"] == "nw_ucla").any() else ()
         print(f"\n{kind}\n{shown(rows, kind, published).to_string(index=False)}")
     return {kind: json.loads(rows.to_json(orient="records")) for kind, rows in tables.items()}
 

@@ -2,7 +2,8 @@
 
 # %% auto #0
 __all__ = ['NEEDED', 'MEASURES', 'GROUP', 'FLOORS', 'NTU60', 'NTU120', 'PKU', 'ABLATION', 'MODALITIES', 'UCLA', 'TABLES',
-           'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'lines_of', 'check_twice', 'table',
+           'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS', 'TRANSFORMS', 'POOLING', 'NETWORK', 'PROJECTION', 'BOTH',
+           'ABLATIONS', 'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'lines_of', 'check_twice', 'table',
            'published_rows', 'shown', 'to_markdown', 'to_html', 'headline']
 
 # %% ../nbs/54_report.ipynb #b0d1a7b6
@@ -128,11 +129,41 @@ TABLES = (  # where, data, the columns (protocol, measure), the rows
     ("SwapCLR, Table 7", "NTU-60", (("xview", "linear"),), "c 91.1|z_clr 80.6|z_gen 83.6"),
     ("the methods' papers", "NW-UCLA", (("xview", "linear"), ("xview", "nearest")), UCLA))
 
+# %% ../nbs/54_report.ipynb #92068889
+FUSION = """Rand-Enc 51.0 45.5|CML 68.1 62.8|SER 72.2 65.8|CML-SER-joint 72.5 66.6|CML-pretrain-SER 72.0 66.5|SER-pretrain-CML 68.5 58.7
+|SER-distill-CML 71.9 64.6|CRRL 73.8 67.6"""
+FUSION_UCLA = """Rand-Enc 50.5|CML 72.8|SER 81.4|CML-SER-joint 82.2|CML-pretrain-SER 80.8|SER-pretrain-CML 79.7|SER-distill-CML 80.6
+|CRRL 83.8"""
+MOMENTA = """encoder 1.0, MLP 1.0 55.9|encoder 0.999, MLP 0.999 50.5|encoder 0.999, MLP 0.9999 51.9|encoder 0.999, MLP 0.99999 58.1
+|encoder 0.999, MLP 1.0 62.8|encoder 0.5, MLP 1.0 60.1|encoder 0.7, MLP 1.0 61.2|encoder 0.8, MLP 1.0 62.0|encoder 0.9, MLP 1.0 62.3
+|encoder 0.99, MLP 1.0 62.5|encoder 0.9999, MLP 1.0 62.8|encoder 0.99999, MLP 1.0 59.5"""
+REGIONS = """Noise 0.01, Non-Actionlet 86.46 77.63|Noise 0.01, Full Area 85.91 76.51|Noise 0.05, Non-Actionlet 86.79 78.04
+|Noise 0.05, Full Area 84.20 75.28|Noise 0.1, Non-Actionlet 86.12 77.31|Noise 0.1, Full Area 83.69 74.19
+|Skeleton Mix, Non-Actionlet 86.79 78.04|Skeleton Mix, Full Area 83.05 73.24"""
+TRANSFORMS = "w/o T 79.98 67.50|w/o (AdaIN + T_non) 81.80 69.75|w/o T_non 83.27 73.63|Full Version 86.79 78.04"
+POOLING = "w/o SAFP 85.69 76.38|offline w/ SAFP 86.79 78.04|online w/ SAFP 85.25 76.02|online + offline w/ SAFP 85.92 76.71"
+NETWORK = "Reconst. 74.4|Ali. reconst. 83.8|CoViL w/o g 84.0|CoViL w/o + 84.4|CoViL w/o - 85.1|CoViL 86.7|FoCoViL 88.3"
+PROJECTION = "1024 85.1|256, 1024 85.7|512, 1024 88.3|1024, 1024 87.3|2048, 1024 87.3"
+BOTH = (("xview", "linear"), ("xsub", "linear"))
+ABLATIONS = (  # what the other three papers take away, as TABLES
+    ("CRRL, Table VIII", "NTU-60", BOTH, FUSION),
+    ("CRRL, Table VIII", "NW-UCLA", (("xview", "linear"),), FUSION_UCLA),
+    ("CRRL, Table IX", "NTU-60", BOTH, "Coordinate gaussian noise 54.8 49.6|Coordinate shear 56.2 51.4|Coordinate rotation 56.9 51.7|Velocity 68.1 62.8"),
+    ("CRRL, Table X", "NTU-60", BOTH, "forward 70.7 63.9|reverse 71.1 64.4|SER (forward + reverse) 72.2 65.8"),
+    ("CRRL, Table XII", "NTU-60", (("xsub", "linear"),), MOMENTA),
+    ("CRRL, Table XIII", "NTU-60", BOTH, "VG 65.9 61.1|CML 68.1 62.8|VGSR 72.4 66.2|CRRL 73.8 67.6"),
+    ("ActCLR, Table 7", "NTU-60", (("xview", "linear"), ("xview", "nearest")), REGIONS),
+    ("ActCLR, Table 8", "NTU-60", (("xview", "linear"), ("xview", "nearest")), TRANSFORMS),
+    ("ActCLR, Table 9", "NTU-60", (("xview", "linear"), ("xview", "nearest")), POOLING),
+    ("FoCoViL, Table 8", "NW-UCLA", (("xview", "nearest"),), NETWORK),
+    ("FoCoViL, Table 9", "NW-UCLA", (("xview", "nearest"),), PROJECTION),
+    ("FoCoViL, Table 10", "NW-UCLA", (("xview", "nearest"),), "10 % 77.3|50 % 84.9|70 % 85.3|100 % 88.3"))
+
 # %% ../nbs/54_report.ipynb #3aa86526
 def published_rows() -> list[dict]:
     "Every published number as a row of its own."
     rows = []
-    for where, data, columns, text in TABLES:
+    for where, data, columns, text in (*TABLES, *ABLATIONS):
         for line in text.replace("\n", "").split("|"):
             name, *values = line.rsplit(" ", len(columns))
             rows += [{"row": name, "published": where, "data": data, "protocol": protocol, "measure": measure, "value": float(value)}
