@@ -54,7 +54,7 @@ companions: $(STAMP)
 	$(BIN)/python tests/run_notebooks.py nbs/companion/*.ipynb --in-place
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab --notebook-dir=. index.ipynb
+	$(BIN)/jupyter lab --notebook-dir=. $(if $(filter 0,$(shell id -u)),--allow-root) index.ipynb
 
 export: $(STAMP)
 	$(BIN)/nbdev_export
