@@ -145,7 +145,8 @@ def measure(
         run = load(folder, device=device)
         value = evaluate_job(run, learned, test, evaluation)
         value = {"row": job["row"], **value, "asked": evaluation, "preset": job["preset"], "options": job["options"], "recipe": run.info["recipe"],
-                 **({"start_from": job["start_from"]} if "start_from" in job else {}), "train_seconds": run.info["seconds"], "parameters": run.info["parameters"], "command": command}
+                 **({"start_from": job["start_from"]} if "start_from" in job else {}), "train_seconds": run.info["seconds"],
+                 "parameters": run.info["parameters"], "command": command}
         write_json(target, value)
         written.append(target)
     return written
@@ -173,10 +174,10 @@ def run_queue(
     workers: int = 1,  # processes side by side
     threads: int | None = None,  # threads of each worker; None: the machine's cores shared out
     device: str = "auto",
-    only: str | None = None,  # measure only rows whose name contains this
+    only: str | None = None,  # measure only rows in whose name this regular expression is found
 ) -> tuple[list[str], list[str]]:  # files written, rows that failed with their reason
     "Measures every row and seed whose result does not exist. Stopped and started again, it goes on where it was."
-    jobs = [job for job in missing(read_rows(rows), results) if not only or only in job["row"]]
+    jobs = [job for job in missing(read_rows(rows), results) if not only or re.search(only, job["row"])]
     groups: dict = {}
     for job in jobs:  # runs that share a first stage go to one worker
         root = job

@@ -107,7 +107,7 @@ def _other_commands(top):
     p.add_argument("--results", default="results", help="folder of result files")
     p.add_argument("--runs", default="runs", help="folder of run folders")
     p.add_argument("--workers", type=int, default=1)
-    p.add_argument("--only", help="rows whose name contains this")
+    p.add_argument("--only", help="rows in whose name this regular expression is found, as in '^table4'")
     p.add_argument("--list", action="store_true", help="only say what is missing")
     p.add_argument("--background", action="store_true", help="go on without this terminal")
     _common(p)

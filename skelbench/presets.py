@@ -9,7 +9,7 @@ __all__ = ['OUTPUTS', 'REPRESENTATIONS', 'RECONSTRUCTIONS', 'AUGMENTATION', 'PRE
 from .decoders import SMALL_DECODER
 from .encoders import PAPER_BLOCKS, SMALL_BLOCKS
 from .preparation import ALIGNMENTS, one_of, several_of, with_defaults
-from .streams import STREAMS
+from .streams import ALL_STREAMS
 
 # %% ../nbs/29_presets.ipynb #c73b74e9
 OUTPUTS = ("joint", "angle", "motion")
@@ -35,7 +35,7 @@ def checked(
     a["decoder"] = {name: list(v) if isinstance(v, (list, tuple)) else v for name, v in (preset["decoder"] | a["decoder"]).items()}
     a["blocks"] = [*([width, stride] for width, stride in a["blocks"][:-1]), [a["width"], a["blocks"][-1][1]]]
     a |= {name: [[step, dict(options)] for step, options in a[name]] for name in ("augmentation", "disguise")}
-    a |= {name: several_of(name, a[name], known) for name, known in (("streams", STREAMS), ("outputs", OUTPUTS))}
+    a |= {name: several_of(name, a[name], known) for name, known in (("streams", ALL_STREAMS), ("outputs", OUTPUTS))}
     a |= {"weights": with_defaults("weight", WEIGHTS, a["weights"]), "gamma": with_defaults("gamma", GAMMA, a["gamma"])}
     one_of("reconstruction", a["reconstruction"], RECONSTRUCTIONS)
     one_of("alignment", a["alignment"], ALIGNMENTS)

@@ -11,17 +11,18 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 
 from .clips import SkeletonBatch, SkeletonSet
-from .contrast import chance_level, decoupled_contrast, gather
+from .contrast import chance_level, decoupled_contrast
 from .decoders import ImplicitDecoder
 from .encoders import STGCN
 from .geometry import Placement, bone_lengths, forward_kinematics
+from .momentum import gather
 from .latent import Latent, LatentModel, scatter_people
 from .augment import augment
 from .preparation import augmentation_steps, evaluating, one_of, place, two_views
 from .presets import OUTPUTS, REPRESENTATIONS, checked
 from .recipe import Recipe
 from .skeleton import Skeleton
-from .streams import STREAMS, root_absolute, root_relative, stream
+from .streams import STREAMS, channels_of, root_absolute, root_relative, stream
 from .swap import interpolate, kl_divergence, norm_penalty, partners, reparameterise, saturating_loss, squared_loss
 
 # %% ../nbs/30_swapclr.ipynb #7c3f0956
@@ -271,7 +272,7 @@ class SwapCLR(nn.Module):
         self,
         skeleton: Skeleton,
         preset: str = "paper",  # paper (a GPU) | small (a laptop): fills in the keywords that are None
-        streams=STREAMS,  # inputs, some of joint, motion, bone (Table 5)
+        streams=STREAMS,  # inputs, some of joint, motion, bone (Table 5), and geometry
         outputs=OUTPUTS,  # some of joint, angle, motion (Table 5)
         width: int | None = None,  # of c (Table 6); paper 1024
         latent: int | None = None,  # of z_var and of z_clr, each; paper 128
@@ -314,7 +315,8 @@ def _build(self, skeleton: Skeleton, arguments: dict) -> None:
     self.representations = REPRESENTATIONS if self.reconstruction else ("c", "z_clr")
     self.steps, self.disguise = (augmentation_steps(arguments[name], skeleton) for name in ("augmentation", "disguise"))
     width, latent = arguments["width"], arguments["latent"]
-    self.encoders = nn.ModuleDict({s: STGCN(skeleton, blocks=arguments["blocks"], dropout=arguments["dropout"]) for s in self.streams})
+    self.encoders = nn.ModuleDict({s: STGCN(skeleton, channels_of(s, skeleton), arguments["blocks"], dropout=arguments["dropout"])
+                                   for s in self.streams})
     self.latents = nn.ModuleDict({s: LatentModel(width, latent, bool(self.reconstruction)) for s in self.streams})
     self.decoders = nn.ModuleDict()
     for output in self.outputs if self.reconstruction else ():

@@ -66,6 +66,8 @@ def check_method(model, train, start_from=None):
     if start_from is not None and not (isinstance(start_from, Run) and callable(getattr(model, "start_from", None))):
         raise ValueError(f"{type(model).__name__} cannot start from a {type(start_from).__name__}: expected a run, as of `fit` or `load`, "
                          "and a method with `start_from`")
+    if callable(getattr(model, "check", None)):
+        model.check(train)      # what the method itself needs of a training set, a queue that fits for instance
 
 
 @dataclass

@@ -7,7 +7,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import distributed
 
-from skelbench.contrast import chance_level, decoupled_contrast, gather, info_nce
+from skelbench.contrast import chance_level, decoupled_contrast, distillation_loss, gather, info_nce, key_view, queue_chance, velocity, vicreg
 
 
 def slow_contrast(z, group, tau, valid):
@@ -132,3 +132,72 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     x, group, valid, weight = case()
     decoupled_contrast(x @ weight, group, 0.3, valid=valid).backward()
     assert np.allclose(np.load(tmp_path / "gradient.npy", allow_pickle=False), weight.grad, atol=1e-6)
+
+
+# --- CRRL's terms and VICReg
+
+def test_vicreg_is_the_formula():
+    torch.manual_seed(0)
+    a, b = 0.5 * torch.randn(11, 4), torch.randn(11, 4)
+
+    def spread(z):
+        c = torch.cov(z.T)
+        return (1 - (c.diagonal() + 1e-4).sqrt()).clamp(min=0).mean(), (c.square().sum() - c.diagonal().square().sum()) / 4
+    (va, ca), (vb, cb) = spread(a), spread(b)
+    wanted = 25 * (a - b).square().mean() + 25 * (va + vb) + ca + cb
+    assert vicreg(a, b).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert vicreg(a, b, 1, 0, 0).item() == pytest.approx((a - b).square().mean().item(), rel=1e-5)
+    wide = 10 * torch.linalg.qr(torch.randn(11, 4) - 0).Q  # apart, uncorrelated up to their means
+    assert vicreg(wide, wide, 25, 25, 0).item() == pytest.approx(0, abs=1e-6), "nothing to pay where views agree and every number has its spread"
+
+
+def test_vicreg_does_not_collapse_and_bad_views():
+    same = torch.zeros(6, 3, requires_grad=True)
+    loss = vicreg(same, same)
+    loss.backward()
+    assert loss.item() == pytest.approx(50 * (1 - 0.01), rel=1e-4) and same.grad.isfinite().all()
+    for a, b in ((torch.zeros(4, 2), torch.zeros(5, 2)), (torch.zeros(1, 2), torch.zeros(1, 2))):
+        with pytest.raises(ValueError, match="2 rows"):
+            vicreg(a, b)
+
+
+def test_velocity_ends_with_the_clip():
+    values = torch.arange(5.0).square().view(1, 1, 5, 1, 1)
+    seen = torch.ones(1, 1, 5, 1, dtype=torch.bool)
+    assert velocity(values, seen)[0].flatten().tolist() == [1, 3, 5, 7, 7]  # Eq. 2: the last step again
+    seen[:, :, 3:] = False
+    steps, known = velocity(values, seen)
+    assert steps.flatten().tolist() == [1, 3, 3, 0, 0] and known.flatten().tolist() == [True, True, True, False, False]
+    seen[:, :, 1:] = False
+    steps, known = velocity(values, seen)
+    assert (steps == 0).all() and known.flatten().tolist() == [True, False, False, False, False]  # one frame stands still
+    assert not velocity(values, seen & False)[1].any()
+
+
+def test_distillation_teaches_one_way():
+    teacher, student = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    loss = distillation_loss(teacher, student)
+    loss.backward()
+    assert loss.item() == pytest.approx((teacher - student).square().mean().item()) and teacher.grad is None
+    with pytest.raises(ValueError, match="same rows"):
+        distillation_loss(teacher, student[:2])
+
+
+def test_key_views():
+    torch.manual_seed(0)
+    values, known = torch.randn(400, 1, 6, 5, 3), torch.rand(400, 1, 6, 5) > 0.2
+    values = values * known[..., None]
+    made, seen = key_view("noise", values, known)
+    assert (made - values)[seen].std().item() == pytest.approx(0.05, rel=0.05) and (made[~known] == 0).all()
+    turned, _ = key_view("rotation", values, known)
+    assert torch.allclose(turned.norm(dim=-1), values.norm(dim=-1), atol=1e-4) and not torch.allclose(turned, values)
+    slanted, _ = key_view("shear", values, known)
+    matrix = torch.linalg.lstsq(values[0].flatten(0, 2), slanted[0].flatten(0, 2)).solution
+    assert torch.allclose(matrix.diagonal(), torch.ones(3), atol=1e-4) and matrix.abs().max() <= 1 + 1e-4
+    steps, both = key_view("velocity", values, known, 3.0)
+    assert torch.equal(steps, 3 * velocity(values, known)[0]) and torch.equal(both, velocity(values, known)[1])
+
+
+def test_queue_chance():
+    loss = info_nce(torch.randn(7, 4), torch.ones(7, 4), torch.ones(64, 4), 0.1)
+    assert queue_chance(64) == pytest.approx(math.log(65)) == pytest.approx(loss.item(), abs=1e-5)

@@ -5,8 +5,21 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skelbench.decoders import SMALL_DECODER, ImplicitDecoder, time_embedding
-from skelbench.encoders import PAPER_BLOCKS, SMALL_BLOCKS, STGCN, GraphConvolution, pool, quick_dropout
+from skelbench.decoders import SMALL_DECODER, GRUDecoder, ImplicitDecoder, time_embedding
+from skelbench.encoders import (
+    PAPER_BLOCKS,
+    SMALL_BLOCKS,
+    STGCN,
+    GraphConvolution,
+    GRUEncoder,
+    end_states,
+    last_states,
+    lengths_of,
+    pool,
+    quick_dropout,
+    time_average,
+    turned,
+)
 from skelbench.skeleton import KINECT20, NTU25
 
 
@@ -188,3 +201,122 @@ def test_bad_arguments_say_what_was_expected():
         ImplicitDecoder(8)(torch.randn(1, 8), 0)
     with pytest.raises(ValueError, match=r"\(\.\.\., 256\)"):
         ImplicitDecoder()(torch.randn(1, 8), 5)
+
+
+# --- recurrent networks
+
+def packed(encoder, values, lengths):
+    "torch's own GRU over packed sequences, with the same weights."
+    net = torch.nn.GRU(encoder.inputs, encoder.width, len(encoder.forwards), batch_first=True, bidirectional=True)
+    for i, pair in enumerate(zip(encoder.forwards, encoder.backwards)):
+        for part, end in zip(pair, ("", "_reverse")):
+            for name, weight in part.named_parameters():
+                getattr(net, name.replace("l0", f"l{i}") + end).data = weight.data
+    rows = torch.nn.utils.rnn.pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
+    states, final = net(rows)
+    return torch.nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=values.shape[1])[0], final
+
+
+@pytest.mark.parametrize("lengths", [[7, 3, 1, 5], [7, 7, 7, 7], [2, 2, 1, 1]])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_gru_is_a_packed_sequence(lengths, layers):
+    encoder, lengths = GRUEncoder(5, 6, layers), torch.tensor(lengths)
+    seen = torch.arange(7) < lengths[:, None]
+    values = torch.randn(4, 7, 5)
+    wild = values.masked_fill(~seen[..., None], torch.nan).requires_grad_()
+    calm = values.clone().requires_grad_()
+    ours, (theirs, final) = encoder(wild, seen), packed(encoder, calm, lengths)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(end_states(ours, seen), torch.cat([final[-2], final[-1]], -1))
+    torch.testing.assert_close(last_states(ours, seen), theirs[torch.arange(4), lengths - 1])
+    torch.testing.assert_close(time_average(ours, seen), theirs.sum(1) / lengths[:, None])
+    probe = torch.randn_like(ours)
+    weights = list(encoder.parameters())
+    mine = torch.autograd.grad((ours * probe).sum(), [wild, *weights])
+    assert torch.equal(mine[0][~seen], torch.zeros_like(mine[0][~seen]))
+    theirs_x, = torch.autograd.grad((theirs * probe).sum(), calm)
+    torch.testing.assert_close(mine[0], theirs_x, atol=1e-5, rtol=1e-4)
+    assert all(g.abs().sum() > 0 for g in mine[1:])
+
+
+def test_gru_weight_gradients_are_torchs():
+    encoder = GRUEncoder(5, 6, 2)
+    net = torch.nn.GRU(5, 6, 2, batch_first=True, bidirectional=True)
+    for i, pair in enumerate(zip(encoder.forwards, encoder.backwards)):
+        for part, end in zip(pair, ("", "_reverse")):
+            for name, weight in part.named_parameters():
+                getattr(net, name.replace("l0", f"l{i}") + end).data.copy_(weight.data)
+    values, probe = torch.randn(3, 8, 5), torch.randn(3, 8, 12)
+    (encoder(values) * probe).sum().backward()
+    (net(values)[0] * probe).sum().backward()
+    for i, pair in enumerate(zip(encoder.forwards, encoder.backwards)):
+        for part, end in zip(pair, ("", "_reverse")):
+            for name, weight in part.named_parameters():
+                torch.testing.assert_close(weight.grad, getattr(net, name.replace("l0", f"l{i}") + end).grad, atol=1e-4, rtol=1e-4)
+
+
+def test_gru_counts():
+    assert count(GRUEncoder(150, 256, 2)) == 1_809_408  # CRRL Table XI
+    assert count(GRUDecoder(512, 150)) == 434_700
+    assert count(GRUEncoder(60, 1024, 3, merge="sum")) == 44_445_696 and GRUEncoder(60, 64, merge="sum").width_out == 64  # FoCoViL
+
+
+def test_gru_merges_the_last_layer():
+    torch.manual_seed(1)
+    apart = GRUEncoder(4, 6, 2)
+    summed = GRUEncoder(4, 6, 2, merge="sum")
+    summed.load_state_dict(apart.state_dict())
+    values, seen = torch.randn(3, 5, 4), torch.arange(5) < torch.tensor([5, 2, 4])[:, None]
+    torch.testing.assert_close(summed(values, seen), apart(values, seen).unflatten(2, (2, 6)).sum(2))
+    torch.testing.assert_close(summed.ends(values, seen), apart.ends(values, seen).unflatten(1, (2, 6)).sum(1))
+    torch.testing.assert_close(apart.ends(values, seen), end_states(apart(values, seen), seen))
+
+
+def test_gru_without_a_frame_and_with_gaps():
+    encoder, values = GRUEncoder(4, 6, 2), torch.randn(3, 5, 4)
+    seen = torch.tensor([[False] * 5, [True, False, True, False, False], [True] * 5])
+    states = encoder(values, seen)
+    assert (states[0] == 0).all() and (time_average(states, seen)[0] == 0).all() and (end_states(states, seen)[0] == 0).all()
+    assert lengths_of(seen).tolist() == [0, 3, 5]
+    filled = values[1:2, :3].clone()
+    filled[0, 1] = 0
+    torch.testing.assert_close(states[1:2, :3], encoder(filled))  # a gap is a frame of zeros
+    torch.testing.assert_close(time_average(states, seen)[1], states[1, :3].mean(0))
+
+
+def test_gru_dropout_is_between_layers_and_for_training():
+    values = torch.randn(2, 6, 4)
+    one, two = GRUEncoder(4, 6, 1, dropout=0.9), GRUEncoder(4, 6, 2, dropout=0.5)
+    assert torch.equal(one(values), one(values)), "one layer has nothing between layers"
+    assert not torch.equal(two(values), two(values))
+    two.eval()
+    assert torch.equal(two(values), two(values))
+
+
+def test_turned_is_its_own_inverse():
+    values, lengths = torch.randn(4, 6, 3), torch.tensor([6, 1, 0, 4])
+    back = turned(values, lengths)
+    assert torch.equal(turned(back, lengths), values) and torch.equal(back[3, :4], values[3, :4].flip(0)) and torch.equal(back[3, 4:], values[3, 4:])
+    assert torch.equal(turned(values), values.flip(1))
+
+
+@pytest.mark.parametrize("layers, outputs", [(2, None), (1, 9)])
+def test_gru_decoder_is_torchs(layers, outputs):
+    decoder = GRUDecoder(4, 7, layers, outputs)
+    hints, state = torch.randn(3, 4), torch.randn(3, 7)
+    start = state.expand(layers, -1, -1).contiguous()
+    for given, fed in ((hints, hints[:, None].expand(-1, 5, -1)), (None, torch.zeros(3, 5, 4))):
+        wanted = decoder.layers(fed, start)[0]
+        torch.testing.assert_close(decoder(given, 5, state), wanted if outputs is None else decoder.output(wanted))
+    torch.testing.assert_close(decoder(hints, 5), decoder(hints, 5, torch.zeros(layers, 3, 7)))
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: GRUEncoder(4)(torch.randn(2, 3, 5)), r"\(B, T, 4\)"), (lambda: GRUEncoder(4, merge="mean"), "concatenate or sum"),
+    (lambda: GRUEncoder(4, dropout=1), "dropout"), (lambda: GRUDecoder(4, 3)(None, 5), "hints or a state"),
+    (lambda: GRUDecoder(4, 3)(torch.randn(2, 5), 5), r"\(B, 4\)"), (lambda: GRUDecoder(4, 3)(None, 5, torch.randn(2, 4)), r"\(B, 3\)"),
+    (lambda: GRUDecoder(4, 3)(torch.randn(2, 4), 0), "at least 1"), (lambda: GRUDecoder(4, 3, layers=0), "layers"),
+])
+def test_gru_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

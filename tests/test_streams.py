@@ -5,7 +5,7 @@ import torch
 
 from skelbench.clips import SkeletonSet
 from skelbench.skeleton import BODY17, KINECT20, NTU25, SKELETONS
-from skelbench.streams import STREAMS, fixed_length, resample, root_absolute, root_relative, stream, zeroed
+from skelbench.streams import STREAMS, channels_of, fixed_length, reference_joints, resample, root_absolute, root_relative, stream, zeroed
 
 
 def noise(seed, *shape, keep=.7):
@@ -185,3 +185,79 @@ def test_fixed_length_refuses_an_empty_set():
     data = small_set([3, 9])
     with pytest.raises(ValueError, match="no clips"):
         fixed_length(data.select(np.zeros(2, bool)), 5)
+
+
+# --- the geometric stream
+
+def about_y(degrees):
+    turn = torch.tensor(degrees).deg2rad()
+    return torch.tensor([[turn.cos(), 0, turn.sin()], [0, 1, 0], [-turn.sin(), 0, turn.cos()]])
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
+def test_reference_joints_are_ends_and_middles(skeleton):
+    take = reference_joints(skeleton)
+    names = [skeleton.joints[j] for j in take]
+    assert len(take) == 12 and skeleton.pelvis in take and {"left_elbow", "right_elbow", "left_knee", "right_knee"} <= set(names)
+    mirrored = {skeleton.mirror[j] for j in take}
+    assert mirrored == set(take)                           # as many of the left as of the right
+    assert channels_of("geometry", skeleton) == 26 and [channels_of(name, skeleton) for name in STREAMS] == [3, 3, 3]
+    with pytest.raises(ValueError, match="joint, motion, bone, geometry"):
+        channels_of("velocity", skeleton)
+
+
+def test_reference_joints_of_a_skeleton_without_hands():
+    from dataclasses import replace
+    names = tuple(name.replace("left_", "l").replace("right_", "r") for name in NTU25.joints)
+    take = reference_joints(replace(NTU25, joints=names))  # nothing to know by name: the limbs' ends
+    assert len(take) == 12 and {"lshoulder", "rshoulder", "lfoot", "rfoot"} <= {names[j] for j in take}
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
+def test_geometry_is_zero_where_nothing_was_seen(skeleton):
+    joints, valid = noise(9, 3, 2, 6, len(skeleton))
+    values, seen = stream("geometry", joints, valid, skeleton)
+    assert values.shape == (3, 2, 6, len(skeleton), channels_of("geometry", skeleton)) and torch.equal(seen, valid)
+    assert torch.isfinite(values).all() and not values[~valid].any()
+    take = torch.tensor(reference_joints(skeleton))
+    lost = ~valid[..., take][..., None, :].expand(*valid.shape, 12)        # a reference that was not seen
+    assert not values[..., :12][lost].any() and not values[..., 12:24][lost].any()
+    joints[~valid] = 1e6                                   # rubbish where nothing was seen
+    assert torch.equal(stream("geometry", joints, valid, skeleton)[0], values)
+    nobody, _ = stream("geometry", joints, valid & False, skeleton)
+    assert not nobody.any()
+
+
+def test_geometry_does_not_turn_or_move_and_scales():
+    joints, valid = noise(10, 2, 1, 5, 25)
+    values, _ = stream("geometry", joints, valid, NTU25)
+    for degrees in (35., 120., 180., 271.):
+        turned = joints @ about_y(degrees).T + torch.tensor([2., -1, 4])
+        assert torch.allclose(stream("geometry", turned, valid, NTU25)[0], values, atol=1e-5)
+    assert torch.allclose(stream("geometry", 3 * joints, valid, NTU25)[0], 3 * values, atol=1e-5)
+    tilted = joints[..., [1, 0, 2]]
+    assert not torch.allclose(stream("geometry", tilted, valid, NTU25)[0], values, atol=1e-2)      # heights know what is up
+
+
+def test_geometry_mirrors_with_the_body():
+    joints, valid = noise(11, 2, 1, 5, 20)
+    mirror, take = list(KINECT20.mirror), list(reference_joints(KINECT20))
+    swapped = [take.index(KINECT20.mirror[j]) for j in take]
+    order = [*swapped, *(12 + k for k in swapped), 24, 25]
+    values, _ = stream("geometry", joints, valid, KINECT20)
+    flipped = joints[..., mirror, :] * torch.tensor([-1., 1, 1])
+    assert torch.allclose(stream("geometry", flipped, valid[..., mirror], KINECT20)[0], values[..., mirror, :][..., order], atol=1e-5)
+
+
+def test_geometry_of_a_still_body_and_of_one_frame():
+    joints, valid = noise(12, 1, 1, 1, 17)
+    alone, _ = stream("geometry", joints, valid, BODY17)
+    still, _ = stream("geometry", joints.expand(-1, -1, 4, -1, -1), valid.expand(-1, -1, 4, -1), BODY17)
+    assert torch.allclose(still, alone.expand(-1, -1, 4, -1, -1)) and not still[..., 12:24].any() and not still[..., 25].any()
+
+
+def test_geometry_passes_gradient():
+    joints, valid = noise(13, 2, 1, 4, 17)
+    joints = zeroed(joints, valid).requires_grad_()
+    stream("geometry", joints, valid, BODY17)[0].sum().backward()
+    assert torch.isfinite(joints.grad).all() and joints.grad[valid].any() and not joints.grad[~valid].any()
