@@ -214,7 +214,7 @@ def queue(a) -> dict:
         with open(log, "ab") as out:
             process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
         return {"missing": len(left), "process": process.pid, "log": str(log)}
-    done, failed = run_queue(a.rows, Builder, runs=a.runs, results=a.results, workers=a.workers, device=a.device, only=a.only)
+    done, failed = run_queue(a.rows, Builder, runs=a.runs, results=a.results, workers=a.workers, threads=a.threads, device=a.device, only=a.only)
     if failed:
         raise ValueError(f"{len(done)} results written, {len(failed)} rows failed: " + "; ".join(failed))
     return {"written": done}

@@ -37,7 +37,7 @@ def curves(
     axes.legend(fontsize=8)
     return axes
 
-
+# %% ../nbs/62_live.ipynb #2b3a7f98
 def probe_map(
     folder,  # run folder
     classes: list[str],  # names of the labels
@@ -69,6 +69,11 @@ def progress_picture(
     plt.close(figure)
     return figure
 
+# %% ../nbs/62_live.ipynb #e89df9ef
+def _show(screen, picture) -> None:
+    if screen is not None:  # no notebook: nothing to draw into
+        screen.update(picture)
+
 # %% ../nbs/62_live.ipynb #4762f4db
 def fit_watched(
     model,  # a method
@@ -94,8 +99,8 @@ def fit_watched(
     try:
         while thread.is_alive():
             thread.join(1)
-            if (lines := len(read_lines(folder / "metrics.jsonl"))) > shown:
-                shown = lines
+            before, shown = shown, len(read_lines(folder / "metrics.jsonl"))
+            if shown > before:
                 _show(screen, picture(folder))
     except KeyboardInterrupt:
         (folder / "control").write_text("stop\n")
@@ -105,8 +110,3 @@ def fit_watched(
         raise outcome["error"]
     _show(screen, picture(folder))
     return outcome["run"]
-
-
-def _show(screen, picture) -> None:
-    if screen is not None:  # no notebook: nothing to draw into
-        screen.update(picture)
