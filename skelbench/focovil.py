@@ -34,7 +34,7 @@ VIRTUAL_CAMERAS = {"scenes": (("virtual_camera", {"yaw": 30, "tilt": 20}),),  # 
                    "augmented": (("virtual_camera", {"yaw": 100, "tilt": 40}),)}  # in their place
 PRESETS = {
     "paper": {"width": 1024, "merge": "sum", "alignment": "first", "scale": "minmax", "augmentation": (), "disguise": (), "weights": WEIGHTS},
-    "small": {"width": 64, "merge": "concatenate", "alignment": "body", "scale": "minmax", "augmentation": (), "disguise": VIRTUAL_CAMERAS,
+    "small": {"width": 128, "merge": "concatenate", "alignment": "body", "scale": "minmax", "augmentation": (), "disguise": VIRTUAL_CAMERAS,
               "weights": {"contrast": 1.0, "reconstruction": 0.3}},
 }
 
@@ -238,7 +238,7 @@ def _recipe(
         drops = tuple(("model", epoch, 0.95) for epoch in range(67, 300, 67))  # every 1000 steps of NW-UCLA, see Choices
         return Recipe(epochs=300, batch_size=128 if pairs == "scenes" else 64, frames=50, learning_rate=1e-4, momentum=0.0, weight_decay=0.0,
                       pairs=pairs, drops=drops).replace(**changes)
-    default = 50 if self.views == "scenes" else 35  # two views a clip take longer
+    default = 40 if self.views == "scenes" else 30  # two views a clip take longer
     epochs = changes.get("epochs", default)
     small = Recipe(epochs=default, batch_size=32, frames=32, learning_rate=2e-3, momentum=0.0, weight_decay=0.0, pairs=pairs, schedule="cosine",
                    gradient_clip=5.0)
