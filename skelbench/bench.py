@@ -21,7 +21,7 @@ from .datasets import open_set
 from .evaluation import linear, nearest
 from .generation import evaluate_generation
 from .inpainting import evaluate_inpainting
-from .runs import read_info, write_json
+from .runs import write_json
 from .training import fit, load, seed_everything
 
 # %% ../nbs/55_bench.ipynb #5f908df8
@@ -112,10 +112,8 @@ def train(
     device: str = "auto",
     progress: bool = True,
 ) -> Path:  # the run folder
-    "Trains the row's run, its first stage before it, or finds them trained."
+    "Trains the row's run, its first stage before it, or finds them trained. Raises ValueError for a run that was trained otherwise than asked now."
     first, folder = first_stage(job), run_folder(job, runs)
-    if (folder / "run.json").exists() and read_info(folder)["finished"]:
-        return folder
     before = train(first, build, runs, device, progress) if first else None
     data = open_set(job["data"])
     seed_everything(job["seed"])
