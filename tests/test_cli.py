@@ -145,3 +145,25 @@ def test_queue_measures_what_is_missing(capsys, chain, tmp_path):
         assert key in kept, key
     status, result, _ = said(capsys, *command)
     assert status == 0 and result["written"] == [], "what was measured is not measured again"
+
+
+@pytest.mark.slow
+def test_queue_trains_a_first_stage_once_and_refuses_a_run_that_was_trained_otherwise(capsys, chain, tmp_path):
+    rows, short = tmp_path / "rows.json", {"epochs": 1, "batch_size": 32}
+    first = {"options": {"people": 2, "fusion": "cml", "width": 8}, "recipe": short}
+    second = {"method": "crrl", "options": {"people": 2, "width": 8}, "recipe": short, "start_from": first, "evaluate": [{"with": "nearest"}]}
+    rows.write_text(json.dumps({"data": str(chain / "a.skel"), "protocol": "xview", "seeds": [0], "rows": [
+        {"row": "first", "method": "crrl", **first, "evaluate": [{"with": "nearest"}]}, {"row": "second", **second}]}))
+    command = ("queue", rows, "--results", tmp_path / "results", "--runs", tmp_path / "runs", "--threads", "1", "--json")
+    status, result, err = said(capsys, *command)
+    assert status == 0 and len(result["written"]) == 2, err
+    assert len(list((tmp_path / "runs").glob("crrl-*"))) == 2, "the first stage is shared"
+    assert json.loads((tmp_path / "results" / "second--nearest--seed0.json").read_text())["start_from"] == first
+    for file in (tmp_path / "results").glob("*.json"):
+        file.unlink()
+    for file in (tmp_path / "runs").glob("*/run.json"):  # as if a preset had other values then
+        info = json.loads(file.read_text())
+        info["arguments"]["temperature"] = 0.7
+        file.write_text(json.dumps(info))
+    status, _, err = said(capsys, *command)
+    assert status == 2 and "temperature" in err and "2 rows failed" in err
