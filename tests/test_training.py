@@ -367,6 +367,16 @@ def test_what_cannot_start_from_another_says_so(data, unbroken, tmp_path):
         fit(Student(data.skeleton), data, RECIPE, to=tmp_path / "run", resume=True, **quiet)
 
 
+def test_what_a_method_needs_of_a_training_set_is_asked_before_anything_is_written(data, tmp_path):
+    class Picky(Tiny):
+        def check(self, train):
+            raise ValueError(f"{len(train)} clips are too few")
+
+    with pytest.raises(ValueError, match="48 clips are too few"):
+        fit(Picky(data.skeleton), data, RECIPE, to=tmp_path / "run", device="cpu", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_what_never_began_starts_it(data, unbroken, tmp_path):
     assert same(run_tiny(data, tmp_path / "new", resume=True), unbroken)
 
