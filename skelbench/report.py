@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['NEEDED', 'MEASURES', 'GROUP', 'FLOORS', 'NTU60', 'NTU120', 'PKU', 'ABLATION', 'MODALITIES', 'UCLA', 'TABLES',
            'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS', 'TRANSFORMS', 'POOLING', 'NETWORK', 'PROJECTION', 'BOTH',
-           'ABLATIONS', 'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'lines_of', 'check_twice', 'table',
-           'published_rows', 'shown', 'to_markdown', 'to_html', 'headline']
+           'ABLATIONS', 'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'floor_name', 'lines_of',
+           'check_twice', 'table', 'published_rows', 'shown', 'to_markdown', 'to_html', 'headline']
 
 # %% ../nbs/54_report.ipynb #b0d1a7b6
 import json
@@ -65,7 +65,19 @@ def setting_of(result: dict) -> str:
                      for k in ("representation", "batch_size", "standardise", "combine") if settings.get(k) is not None)
 
 
-def lines_of(result: dict) -> list[dict]:
+def floor_name(
+    floor: str,  # one of FLOORS
+    result: dict,  # that it belongs to
+    among: list[dict],  # all results of the table
+) -> str:
+    "How a floor's row is called: by its method, or its frames, where the table has several of them and they are not one floor."
+    def frames(r): return (r.get("settings") or {}).get("frames")
+    if floor == "raw_coordinates":
+        return "raw coordinates" + (f", {frames(result)} frames" if len({frames(r) for r in among}) > 1 else "")
+    return "random encoder" + (f" of {result['method']}" if len({r["method"] for r in among}) > 1 else "")
+
+
+def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
     "One line for the method and, of an accuracy, one for each floor: group, seed, and the numbers."
     names = MEASURES[result["evaluation"]]
     head = {"setting": setting_of(result)} | {k: result[k] for k in (*GROUP, "seed") if k != "setting"}
@@ -73,7 +85,7 @@ def lines_of(result: dict) -> list[dict]:
     for floor in (f for f in FLOORS if isinstance(result.get(f), dict)):
         raw = floor == "raw_coordinates"  # the same whatever the method: one line for all
         seed = "any" if raw else result["seed"]
-        named = {"row": floor.replace("_", " "), "seed": seed, "epochs": 0} | ({"setting": ""} if raw else {})
+        named = {"row": floor_name(floor, result, among), "seed": seed, "epochs": 0} | ({"setting": ""} if raw else {})
         lines.append(head | named | {k: result[floor].get(k) for k in names})
     return lines
 
@@ -97,8 +109,8 @@ def table(
     if evaluation not in MEASURES: raise ValueError(f"no evaluation {evaluation!r}; there are {', '.join(MEASURES)}")
     chosen, names = [r for r in results if r["evaluation"] == evaluation], MEASURES[evaluation]
     check_twice(chosen)
-    lines = pd.DataFrame([line for r in chosen for line in lines_of(r)], columns=[*GROUP, "seed", *names])
-    floor = lines["row"].isin([f.replace("_", " ") for f in FLOORS])
+    lines = pd.DataFrame([line for r in chosen for line in lines_of(r, chosen)], columns=[*GROUP, "seed", *names])
+    floor = lines["row"].str.startswith(tuple(f.replace("_", " ") for f in FLOORS))
     lines, rows = pd.concat([lines[~floor], lines[floor].drop_duplicates()]), []
     for group, part in lines.groupby(list(GROUP), sort=False, dropna=False):
         out = dict(zip(GROUP, group, strict=True)) | {"seeds": part["seed"].nunique()}
