@@ -76,7 +76,7 @@ def floor_name(
         return "raw coordinates" + (f", {frames(result)} frames" if len({frames(r) for r in among}) > 1 else "")
     return "random encoder" + (f" of {result['method']}" if len({r["method"] for r in among}) > 1 else "")
 
-
+# %% ../nbs/54_report.ipynb #85963f34
 def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
     "One line for the method and, of an accuracy, one for each floor: group, seed, and the numbers."
     names = MEASURES[result["evaluation"]]
