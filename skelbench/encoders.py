@@ -109,9 +109,9 @@ class Block(nn.Module):
         super().__init__()
         self.graph, self.graph_norm = GraphConvolution(channels, width, partition, edge_importance), batch_norm(width)
         self.time, self.time_norm = time_convolution(width, width, kernel, stride, bias), batch_norm(width)
-        self.dropout, self.residual, self.shortcut = dropout, residual, None
-        if residual and (channels != width or stride != 1):
-            self.shortcut = nn.Sequential(time_convolution(channels, width, 1, stride, bias), batch_norm(width))
+        self.dropout, self.residual, self.shortcut, self.stride = dropout, residual, None, stride
+        if residual and (channels != width or stride != 1):  # strided beforehand: a strided 1x1 convolution has crashed oneDNN's backward pass
+            self.shortcut = nn.Sequential(time_convolution(channels, width, 1, 1, bias), batch_norm(width))
 
     def forward(
         self,
@@ -122,7 +122,7 @@ class Block(nn.Module):
         if self.dropout and self.training:
             y = quick_dropout(y, self.dropout)
         if self.residual:
-            y = y + (x if self.shortcut is None else self.shortcut(x))
+            y = y + (x if self.shortcut is None else self.shortcut(x[:, :, :: self.stride]))
         return F.relu(y, inplace=True)
 
 # %% ../nbs/10_encoders.ipynb #c471f703

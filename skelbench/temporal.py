@@ -42,7 +42,7 @@ class TemporalBlock(nn.Module):
         self.first = nn.Conv1d(channels, width, kernel, stride, kernel // 2, bias=False)
         self.second = nn.Conv1d(width, width, kernel, 1, kernel // 2, bias=False)
         self.first_norm, self.second_norm = batch_norm(width, nn.BatchNorm1d), batch_norm(width, nn.BatchNorm1d)
-        self.shortcut = None if channels == width and stride == 1 else nn.Conv1d(channels, width, 1, stride)
+        self.shortcut = None if channels == width and stride == 1 else nn.Conv1d(channels, width, 1)
 
     def forward(
         self,
@@ -52,7 +52,7 @@ class TemporalBlock(nn.Module):
         seen = None if seen is None else seen[:, ::self.stride]            # output t is centred on input t * stride
         y = F.relu(normalise_seen(self.first_norm, self.first(x), seen))
         y = normalise_seen(self.second_norm, self.second(y), seen)
-        y = F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        y = F.relu(y + (x if self.shortcut is None else self.shortcut(x[:, :, ::self.stride])))
         return (y if seen is None else y * seen[:, None]), seen
 
 # %% ../nbs/15_temporal.ipynb #86d1a069
