@@ -105,6 +105,15 @@ def first_stage(
     return {**kept, "options": {}, "recipe": {}, "evaluate": [], **job["start_from"]}
 
 
+def _to_train(job: dict, runs) -> dict:
+    "The earliest of a job's stages that is not trained yet, or the job itself."
+    first = first_stage(job)
+    path = run_folder(first, runs) / "run.json" if first else None
+    if first is None or path.exists() and json.loads(path.read_text(encoding="utf-8")).get("finished"):
+        return job
+    return _to_train(first, runs)
+
+
 def train(
     job: dict,  # of read_rows
     build,  # function(method name) -> function(skeleton, preset, **options) -> a method
@@ -177,11 +186,8 @@ def run_queue(
     "Measures every row and seed whose result does not exist. Stopped and started again, it goes on where it was."
     jobs = [job for job in missing(read_rows(rows), results) if not only or re.search(only, job["row"])]
     groups: dict = {}
-    for job in jobs:  # runs that share a first stage go to one worker
-        root = job
-        while first := first_stage(root):
-            root = first
-        groups.setdefault(run_folder(root, runs), []).append(job)
+    for job in jobs:  # runs that wait for the same first stage, or are the same, go to one worker
+        groups.setdefault(run_folder(_to_train(job, runs), runs), []).append(job)
     threads = threads or max(1, (os.cpu_count() or 1) // workers)
     command = f"skelbench queue {rows} --results {results}"
     done, failed = [], []

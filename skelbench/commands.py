@@ -9,6 +9,7 @@ __all__ = ['METHODS', 'method_class', 'words', 'build', 'data_import', 'data_inf
 # %% ../nbs/65_commands.ipynb #3c53dc44
 import argparse
 import json
+import re
 import sys
 import time
 from importlib import import_module
@@ -202,9 +203,12 @@ def queue(a) -> dict:
     "`skelbench queue ROWS.json --results DIR`"
     from skelbench.bench import missing, read_rows, run_queue
 
-    left = missing(read_rows(a.rows), a.results)
+    left = [job for job in missing(read_rows(a.rows), a.results) if not a.only or re.search(a.only, job["row"])]
     if a.list:
-        return {"missing": [f"{job['row']} seed {job['seed']}: {', '.join(e['with'] for e in job['evaluate'])}" for job in left]}
+        rows: dict = {}
+        for job in left:
+            rows.setdefault(job["row"], []).append(job["seed"])
+        return {"missing": len(left)} | {row: f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}" for row, seeds in rows.items()}
     if a.background:
         import subprocess
 

@@ -5,6 +5,7 @@ __all__ = ['COLUMN_OF', 'FOLD_COLUMNS', 'find_rows', 'parse_protocol', 'sides']
 
 # %% ../nbs/00_protocols.ipynb #b0d1a7b6
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,22 @@ def _from_file(path):
         raise ValueError(f'{path} must hold {{"train": [clip names], "test": [clip names]}}')
     return {side: rule[side] for side in ("train", "test")}
 
+def _share(text):
+    "'xview 10% draw 2' as its three parts; None for words without a percentage."
+    found = re.fullmatch(r"(.+?) +(\d+(?:\.\d+)?)%(?: +draw +(\d+))?", text)
+    if not found:
+        return None
+    percent = float(found[2])
+    if not 0 < percent <= 100:
+        raise ValueError(f"protocol {text!r}: expected a percentage above 0 and up to 100, got {found[2]}")
+    return found[1], percent / 100, int(found[3] or 0)
+
 # %% ../nbs/00_protocols.ipynb #10a3b5b9
 def parse_protocol(
-    protocol: str,  # a name in `known`, cameras:1,2/3, subjects:.., setups:.., folds:subject/4, or a path that ends in .json
+    protocol: str,  # a name in `known`, cameras:1,2/3, subjects:.., setups:.., folds:subject/4, a path that ends in .json, or one of these and 10%
     known: dict,  # the set's own protocols: name -> rule
     name: str = "the set",  # for the message
-) -> dict:  # {column, train, test}, {train, test} of clip names, or {column, folds}
+) -> dict:  # {column, train, test}, {train, test} of clip names, {column, folds}, or {of, share, draw}
     "The rule that a protocol's words stand for; `ValueError` names those that exist."
     kind, _, rest = str(protocol).partition(":")
     if protocol in known:
@@ -77,18 +88,35 @@ def parse_protocol(
         if column not in FOLD_COLUMNS or not k.isdecimal() or int(k) < 2:
             raise ValueError(f"protocol {protocol!r}: expected folds:COLUMN/K with one of {', '.join(FOLD_COLUMNS)} and K of 2 or more")
         return {"column": column, "folds": int(k)}
+    if part := _share(str(protocol)):
+        return {"of": parse_protocol(part[0], known, name), "share": part[1], "draw": part[2]}
     if str(protocol).endswith(".json"):
         return _from_file(protocol)
     own = f"{name} has {', '.join(known)}" if known else f"{name} has none of its own"
-    raise ValueError(f"unknown protocol {protocol!r}: {own}; or write cameras:1/2, subjects:1,2/3, folds:subject/4, or a path to a .json")
+    raise ValueError(f"unknown protocol {protocol!r}: {own}; or write cameras:1/2, subjects:1,2/3, folds:subject/4, a path to a .json, "
+                     "or any of them with 10% behind it")
+
+# %% ../nbs/00_protocols.ipynb #b2c9334e
+def _drawn(table, share, draw):
+    "(N,) bool: of every class this share of the scenes, at least one. A smaller share of the same draw lies within a larger one."
+    order, keep = np.random.default_rng(draw).permutation(len(table)), np.zeros(len(table), bool)
+    mixed = table.iloc[order]
+    for _, clips in mixed.groupby("label", sort=True):
+        scenes = clips["scene"].drop_duplicates()
+        chosen = scenes.iloc[:max(1, round(share * len(scenes)))]
+        keep |= (table["scene"].isin(chosen) & (table["label"] == clips["label"].iloc[0])).to_numpy()
+    return keep
 
 # %% ../nbs/00_protocols.ipynb #dbe0f5f7
 def sides(
-    table: pd.DataFrame,  # a row a clip: name, subject, camera, setup, scene
+    table: pd.DataFrame,  # a row a clip: name, subject, camera, setup, scene, label
     rule: dict,  # of `parse_protocol`
     protocol: str,  # its words, for names and messages
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:  # (name, train (N,) bool, test (N,) bool), one, or one a fold
     "Who trains and who tests; `ValueError` where a side is empty or both share a clip."
+    if "of" in rule:
+        def part(train): return np.isin(np.arange(len(table)), np.flatnonzero(train)[_drawn(table[train], rule["share"], rule["draw"])])
+        return [(name, part(train), test) for name, train, test in sides(table, rule["of"], protocol)]
     say, column = f"protocol {protocol!r}: ", rule.get("column")
     if not ("folds" in rule or {"train", "test"} <= set(rule)) or (column and column not in table):
         raise ValueError(f"{say}expected a column with train and test values, or names of clips")
