@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['augment', 'uniform', 'chosen', 'transform', 'shear', 'rotate', 'virtual_camera', 'flip', 'axis_mask', 'noise',
-           'gaussian_band', 'blur', 'temporal_crop', 'time_crop', 'drop_frames', 'drop_joints']
+           'gaussian_band', 'blur', 'time_flip', 'temporal_crop', 'time_crop', 'drop_frames', 'drop_joints']
 
 # %% ../nbs/04_augment.ipynb #689472c1
 from collections.abc import Callable, Sequence
@@ -148,7 +148,16 @@ def blur(
     smooth = (band @ joints.flatten(3)).view(joints.shape) / torch.where(valid, weights, 1.)[..., None]
     return torch.where(take & valid[..., None], smooth, joints), valid
 
-# %% ../nbs/04_augment.ipynb #571eb22d
+# %% ../nbs/04_augment.ipynb #d104b128
+def time_flip(
+    joints: Tensor,          # (N, M, T, V, 3)
+    valid: Tensor,           # (N, M, T, V) bool
+    p: float = .5,           # probability
+) -> tuple[Tensor, Tensor]:
+    "The clip played backwards; twice is the identity."
+    take = chosen(joints, p)
+    return torch.where(take, joints.flip(2), joints), torch.where(take[..., 0], valid.flip(2), valid)
+
 def temporal_crop(
     joints: Tensor,          # (N, M, T, V, 3)
     valid: Tensor,           # (N, M, T, V) bool

@@ -5,17 +5,6 @@ __all__ = ['CANVAS']
 
 # %% ../nbs/58_canvas.ipynb #0f9d7a41
 CANVAS = r"""
-const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
-const HELP = "space: play · ← →: one frame, with shift ten · ↑ ↓: speed · + −: zoom · drag or a d w s: turn · "
-  + "L: loop · F: follow · R: reset the view";
-const ICONS = {
-  play: "M4 2.5v11l9-5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z",
-  loop: "M11 2l3 2.5L11 7V5.2H5A2 2 0 0 0 3 7.2V8H1.4v-.8A3.6 3.6 0 0 1 5 3.6h6z"
-    + "M5 14l-3-2.5L5 9v1.8h6a2 2 0 0 0 2-2V8h1.6v.8a3.6 3.6 0 0 1-3.6 3.6H5z",
-  follow: "M7.2 1h1.6v2.3a4.8 4.8 0 0 1 3.9 3.9H15v1.6h-2.3a4.8 4.8 0 0 1-3.9 3.9V15H7.2v-2.3a4.8 4.8 0 0 1-3.9-3.9H1V7.2h2.3"
-    + "a4.8 4.8 0 0 1 3.9-3.9zM8 4.8a3.2 3.2 0 1 0 0 6.4 3.2 3.2 0 0 0 0-6.4z",
-  reset: "M8 2.5a5.5 5.5 0 1 1-5.3 4h1.7A3.9 3.9 0 1 0 8 4.1v2L4.6 3.3 8 .5z",
-};
 function decode(spec, bytes) {  // -> each motion with its coordinates, states (0 absent, 1 a guess, 2 observed) and heat (255: none)
   const V = spec.joints.length;
   return spec.motions.map((m) => {
@@ -149,7 +138,53 @@ function drawPeople(ctx, spec, items, { at, state }, paper) {
 }
 """
 
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-4
+# %% ../nbs/58_canvas.ipynb #30f10868
+CANVAS += r"""
+const ACCENT = "#1f6fb4", TRAIL = 24;  // frames that a trail reaches back
+function drawTrails(ctx, spec, motions, shoot, position, colours) {  // the ends of the limbs, where they came from
+  const V = spec.joints.length, a = [0, 0, 0, 0], tips = spec.joints.map((_, j) => j).filter((j) => !spec.parents.includes(j));
+  let person = 0;
+  ctx.lineCap = ctx.lineJoin = "round"; ctx.lineWidth = 1.6;
+  for (const m of motions) for (let p = 0; p < m.people; p++, person++) for (const j of tips) {
+    const last = steady(m, position), people = colours.layers[Math.min(m.layer, colours.layers.length - 1)];
+    for (let t = Math.max(last - TRAIL, 0) + 1; t <= last; t++) {
+      const k = (p * m.frames + t) * V + j;
+      if (!m.state[k] || !m.state[k - V]) continue;
+      ctx.beginPath();
+      shoot(m.xyz[3 * (k - V)], m.xyz[3 * (k - V) + 1], m.xyz[3 * (k - V) + 2], a, 0); ctx.moveTo(a[0], a[1]);
+      shoot(m.xyz[3 * k], m.xyz[3 * k + 1], m.xyz[3 * k + 2], a, 0); ctx.lineTo(a[0], a[1]);
+      ctx.globalAlpha = 0.85 * (1 - (last - t) / TRAIL); ctx.strokeStyle = people[p % people.length][spec.sides[j] + 1][0]; ctx.stroke();
+    }
+  }
+  ctx.globalAlpha = 1;
+}
+function nearestJoint(spec, motions, { at, state }, x, y) {  // -> the joint within 14 pixels: of whom, which
+  const V = spec.joints.length, people = motions.reduce((n, m) => n + m.people, 0);
+  let best = null, closest = 14;
+  for (let k = 0; k < people * V; k++) {
+    const d = state[k] ? Math.hypot(at[4 * k] - x, at[4 * k + 1] - y) : Infinity;
+    if (d < closest) [best, closest] = [{ person: Math.floor(k / V), joint: k % V }, d];
+  }
+  return best;
+}
+function drawMarks(ctx, player, motions, hover) {  // rings around marked joints, the name of the one that is pointed at
+  const { spec, scene: { at, state }, marks } = player, V = spec.joints.length, people = motions.reduce((n, m) => n + m.people, 0);
+  const ring = (k, radius, width) => {
+    ctx.beginPath(); ctx.arc(at[4 * k], at[4 * k + 1], radius, 0, 7); ctx.lineWidth = width; ctx.strokeStyle = ACCENT; ctx.stroke();
+  };
+  for (let k = 0; k < people * V; k++) if (state[k] && marks.has(k % V)) ring(k, 6, 2);
+  if (!hover || hover.joint < 0) return;
+  const k = hover.person * V + hover.joint, text = spec.joints[hover.joint].replaceAll("_", " ");
+  if (!state[k]) return;
+  ring(k, 8, 2);
+  ctx.font = `12px ${player.font}`; ctx.textAlign = "left"; ctx.textBaseline = "middle";
+  const width = ctx.measureText(text).width + 10, x = at[4 * k] + 12, y = at[4 * k + 1];
+  ctx.fillStyle = player.colours.paper; ctx.globalAlpha = 0.85; ctx.fillRect(x, y - 9, width, 18); ctx.globalAlpha = 1;
+  ctx.fillStyle = css(player.colours.ink); ctx.fillText(text, x + 5, y);
+}
+"""
+
+# %% ../nbs/58_canvas.ipynb #bd39f5a8
 CANVAS += r"""
 function layout(spec, width, reach) {
   const n = spec.cells.length, aspect = clamp(reach / spec.half, 0.5, 1.3);
@@ -163,16 +198,23 @@ function layout(spec, width, reach) {
   }
   return best;
 }
-function drawCell(ctx, player, i, x, y, w, h) {
-  const { spec, view, colours, scene, position } = player, cell = spec.cells[i], motions = player.cells[i];
-  const room = cell.name ? 22 : 6, target = player.target(i), reach = view.follow ? spec.near : spec.reach;
+function aim(player, i, [x, y, w, h]) {  // -> the camera of a cell that fills this rectangle
+  const { spec, view } = player, room = spec.cells[i].name ? 22 : 6, reach = view.follow ? spec.near : spec.reach;
   const scale = view.zoom * Math.min(w / (2.05 * reach), (h - room) / (2.45 * spec.half)), radius = Math.max(reach, spec.half);
-  const shoot = camera(view, target, scale, x + w / 2, y + room + (h - room) * 0.49, radius);
+  const target = player.target(i);
+  return { target, reach, radius, scale, shoot: camera(view, target, scale, x + w / 2, y + room + (h - room) * 0.49, radius) };
+}
+function drawCell(ctx, player, i, place) {
+  const { spec, colours, scene, position, view, hover } = player, cell = spec.cells[i], motions = player.cells[i], [x, y, w, h] = place;
+  const { target, reach, radius, scale, shoot } = aim(player, i, place);
   ctx.save(); ctx.beginPath(); ctx.rect(x, y, w, h); ctx.clip();
   drawFloor(ctx, shoot, cell.floor, target, 1.4 * Math.max(reach, 0.7 * spec.half), spec.grid, colours.ink);
   drawShadow(ctx, spec, motions, shoot, position, cell.floor, 0.32 * spec.unit * scale, colours.ink);
+  if (view.trails) drawTrails(ctx, spec, motions, shoot, position, colours);
   project(spec, motions, shoot, position, scene);
   drawPeople(ctx, spec, inOrder(spec, motions, scene, colours, radius), scene, colours.paper);
+  drawMarks(ctx, player, motions, hover?.cell === i ? hover : null);
+  if (player.chosen.has(i)) { ctx.strokeStyle = ACCENT; ctx.lineWidth = 3; ctx.strokeRect(x + 2, y + 2, w - 4, h - 4); }
   if (cell.name) {
     let text = cell.name;
     ctx.font = `12px ${player.font}`; ctx.textAlign = "center"; ctx.textBaseline = "top"; ctx.fillStyle = css(colours.ink, 0.85);
@@ -183,187 +225,24 @@ function drawCell(ctx, player, i, x, y, w, h) {
 }
 """
 
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-5
+# %% ../nbs/58_canvas.ipynb #09041b1c
 CANVAS += r"""
 function make(tag, parent, name, text) {
   const node = parent.appendChild(document.createElement(tag));
   node.className = name; if (text !== undefined) node.textContent = text;
   return node;
 }
-function icon(button, name) {
-  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), path = document.createElementNS(ns, "path");
-  svg.setAttribute("viewBox", "0 0 16 16"); path.setAttribute("d", ICONS[name]); path.setAttribute("fill-rule", "evenodd");
-  svg.append(path); button.replaceChildren(svg);
+function inks(root) {  // inks may be half transparent or in any notation: painted over the paper, they are what one sees
+  const style = getComputedStyle(root), pot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const look = (c) => { pot.fillStyle = c; pot.fillRect(0, 0, 1, 1); return [...pot.getImageData(0, 0, 1, 1).data.slice(0, 3)]; };
+  const paper = look(style.backgroundColor), ink = look(style.color);
+  return { paper, ink, font: style.fontFamily, dark: paper[0] + paper[1] + paper[2] < 384 };
 }
-function controls(root, spec) {
-  const ui = { canvas: make("canvas", root, "sb-canvas") }, bar = make("div", root, "sb-bar");
-  const button = (name, label) => {
-    ui[name] = make("button", bar, "sb-button");
-    ui[name].type = "button"; ui[name].title = label; ui[name].setAttribute("aria-label", label);
-    if (name in ICONS) icon(ui[name], name);
-  };
-  button("play", "Play or pause (space)");
-  ui.scrub = make("input", bar, "sb-scrub");
-  Object.assign(ui.scrub, { type: "range", min: 0, max: spec.frames - 1, step: 1 }).setAttribute("aria-label", "Frame");
-  ui.time = make("span", bar, "sb-time");
-  button("speed", "Speed (up, down)"); button("loop", "Loop (L)"); button("follow", "Follow the people (F)");
-  button("reset", "Reset the view (R)"); button("help", "Keys (?)"); ui.help.textContent = "?";
-  const legend = make("span", bar, "sb-legend");
-  const swatch = (name, background) => { make("span", legend, name).style.background = background; };
-  spec.labels.forEach((label, i) => { swatch("sb-dot", spec.colours[i][0]); make("span", legend, "", label); });
-  if (spec.heat_colours.length) {
-    make("span", legend, "", `${spec.heat_label} 0`);
-    swatch("sb-ramp", `linear-gradient(90deg, ${spec.heat_colours})`);
-    make("span", legend, "", "1");
-  }
-  ui.keys = make("div", root, "sb-help", HELP); ui.keys.hidden = true;
-  return ui;
-}
-"""
-
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-6
-CANVAS += r"""
-export function mount(root, spec, bytes, on = {}) {
-  const motions = decode(spec, bytes), cells = spec.cells.map((_, i) => motions.filter((m) => m.cell === i));
-  const seats = Math.max(...cells.map((cell) => cell.reduce((n, m) => n + m.people, 0))) * spec.joints.length;
-  const scene = { at: new Float32Array(4 * seats), state: new Uint8Array(seats), heat: new Uint8Array(seats) };
-  const home = () => ({ yaw: spec.yaw, tilt: spec.tilt, zoom: 1, follow: spec.follow });
-  const player = { spec, cells, scene, view: home(), position: 0, playing: false, speed: 1, loop: true, draws: 0 };
-  const ui = controls(root, spec), ctx = ui.canvas.getContext("2d"), targets = [];
-  let request = 0, last = 0, visible = true, grid = null, before = -1;
-
-  player.target = (i) => {  // the middle of a cell or, when following, of the people in it now, smoothed
-    const goal = [...spec.cells[i].middle], V = spec.joints.length, old = targets[i];
-    if (!player.view.follow) return (targets[i] = goal);
-    let n = 0, x = 0, z = 0;
-    for (const m of cells[i]) for (let p = 0; p < m.people; p++) {
-      for (let k = (p * m.frames + steady(m, player.position)) * V, end = k + V; k < end; k++)
-        if (m.state[k]) { n++; x += m.xyz[3 * k]; z += m.xyz[3 * k + 2]; }
-    }
-    if (n) [goal[0], goal[2]] = [x / n, z / n];
-    const near = old && player.playing && Math.hypot(goal[0] - old[0], goal[2] - old[2]) < 0.5 * spec.near;
-    return (targets[i] = near ? goal.map((g, k) => old[k] + 0.15 * (g - old[k])) : goal);
-  };
-  player.theme = () => {
-    if (!root.isConnected) return;  // no style yet; `resize` comes again once it is on the page
-    const style = getComputedStyle(root), pot = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const look = (c) => { pot.fillStyle = c; pot.fillRect(0, 0, 1, 1); return [...pot.getImageData(0, 0, 1, 1).data.slice(0, 3)]; };
-    player.font = style.fontFamily;  // inks may be half transparent or in any notation: painted over the paper, they are what one sees
-    player.colours = palette(spec, look(style.backgroundColor), look(style.color));
-    root.style.colorScheme = player.colours.dark ? "dark" : "light";
-    player.wake();
-  };
-"""
-
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-7
-CANVAS += r"""
-  player.resize = () => {
-    const width = Math.max(root.clientWidth, 120), ratio = window.devicePixelRatio || 1;
-    grid = layout(spec, width, player.view.follow ? spec.near : spec.reach);
-    ui.canvas.style.height = `${grid.height}px`;
-    ui.canvas.width = Math.round(width * ratio); ui.canvas.height = Math.round(grid.height * ratio);
-    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-    player.theme();
-  };
-  player.draw = () => {
-    const frame = Math.min(Math.floor(player.position), spec.frames - 1), { w, h, columns } = grid;
-    ctx.fillStyle = player.colours.paper; ctx.fillRect(0, 0, ui.canvas.width, ui.canvas.height);
-    cells.forEach((_, i) => drawCell(ctx, player, i, (i % columns) * w, Math.floor(i / columns) * h, w, h));
-    if (frame !== before) {
-      before = frame; ui.scrub.value = frame; ui.time.textContent = `${frame} / ${spec.frames - 1}`;
-      ui.scrub.style.setProperty("--sb-at", `${(100 * frame) / Math.max(spec.frames - 1, 1)}%`);
-      on.frame?.(frame);
-    }
-    player.draws++;  // what a benchmark reads
-  };
-  const tick = (now) => {
-    request = 0;
-    if (player.playing) {
-      player.position += (clamp(now - last, 0, 100) / 1000) * spec.fps * player.speed;
-      if (player.position >= spec.frames) {
-        if (player.loop) player.position %= spec.frames; else player.set({ playing: false, frame: spec.frames - 1 });
-      }
-    }
-    last = now;
-    player.draw();
-    if (player.playing && visible && !request) request = requestAnimationFrame(tick);
-  };
-  player.wake = () => { if (!request && grid && player.colours) { last = performance.now(); request = requestAnimationFrame(tick); } };
-"""
-
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-8
-CANVAS += r"""
-  player.set = (change) => {
-    if ("frame" in change) player.position = clamp(Math.round(change.frame), 0, spec.frames - 1);
-    if ("speed" in change) player.speed = clamp(change.speed, 0.01, 100);
-    if ("loop" in change) player.loop = change.loop;
-    if ("playing" in change) {
-      player.playing = change.playing && spec.frames > 1;
-      if (player.playing && !player.loop && player.position >= spec.frames - 1) player.position = 0;
-      if (!player.playing) player.position = Math.min(Math.floor(player.position), spec.frames - 1);
-    }
-    icon(ui.play, player.playing ? "pause" : "play");
-    ui.speed.textContent = `${+player.speed.toPrecision(2)}×`;
-    ui.loop.setAttribute("aria-pressed", player.loop); ui.follow.setAttribute("aria-pressed", player.view.follow);
-    on.change?.(player);
-    player.wake();
-  };
-  const turn = (dx, dy) => { player.view.yaw -= dx; player.view.tilt = clamp(player.view.tilt + dy, -0.3, 1.5); player.wake(); };
-  const zoom = (factor) => { player.view.zoom = clamp(player.view.zoom * factor, 0.3, 8); player.wake(); };
-  const step = (n) => player.set({ playing: false, frame: Math.floor(player.position) + n });
-  const faster = (n) => {
-    const next = n > 0 ? SPEEDS.find((s) => s > player.speed * 1.01) : SPEEDS.findLast((s) => s < player.speed * 0.99);
-    player.set({ speed: next ?? player.speed });
-  };
-  const look = (view) => { player.view = view; player.resize(); player.set({}); };
-  const act = {
-    " ": () => player.set({ playing: !player.playing }), l: () => player.set({ loop: !player.loop }), r: () => look(home()),
-    f: () => look({ ...player.view, follow: !player.view.follow }), "?": () => { ui.keys.hidden = !ui.keys.hidden; },
-    ArrowLeft: (e) => step(e.shiftKey ? -10 : -1), ArrowRight: (e) => step(e.shiftKey ? 10 : 1),
-    ArrowUp: () => faster(1), ArrowDown: () => faster(-1), "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15),
-    a: () => turn(0.1, 0), d: () => turn(-0.1, 0), w: () => turn(0, 0.1), s: () => turn(0, -0.1),
-  };
-"""
-
-# %% ../nbs/58_canvas.ipynb #bd9d42ca-9
-CANVAS += r"""
-  root.addEventListener("keydown", (e) => {
-    const run = act[e.key.length === 1 ? e.key.toLowerCase() : e.key];
-    if (!run || e.ctrlKey || e.metaKey || e.altKey || (e.key === " " && e.target.tagName === "BUTTON")) return;
-    e.preventDefault(); e.stopPropagation(); run(e);
-  });
-  const press = { play: " ", loop: "l", follow: "f", reset: "r", help: "?" };
-  for (const name in press) ui[name].addEventListener("click", act[press[name]]);
-  ui.speed.addEventListener("click", () => (player.speed >= SPEEDS.at(-1) ? player.set({ speed: SPEEDS[0] }) : faster(1)));
-  ui.scrub.addEventListener("input", () => player.set({ playing: false, frame: +ui.scrub.value }));
-  let ours = false;  // the wheel zooms once the pointer has moved on the picture; a page that scrolls past under it goes on scrolling
-  const listen = (type, run, options) => ui.canvas.addEventListener(type, run, options);
-  listen("pointermove", (e) => {
-    ours ||= e.movementX !== 0 || e.movementY !== 0;
-    if (e.buttons & 1) turn(e.movementX * 0.01, e.movementY * 0.01);
-  });
-  listen("pointerdown", (e) => { ours = true; root.focus({ preventScroll: true }); ui.canvas.setPointerCapture(e.pointerId); });
-  listen("pointerleave", () => { ours = false; });
-  listen("wheel", (e) => { if (ours) { e.preventDefault(); zoom(Math.exp(-e.deltaY * 0.0012)); } }, { passive: false });
-  root.tabIndex = 0; root.setAttribute("role", "group");
-  root.setAttribute("aria-label", `Motion player: ${spec.cells.map((cell, i) => cell.name || `motion ${i}`).join(", ")}`);
-  root.dataset.lmSuppressShortcuts = "true";  // JupyterLab's own keys stay out of a player that has the focus
-
-  const sized = new ResizeObserver(() => { if (root.clientWidth !== grid.width) player.resize(); grid.width = root.clientWidth; });
-  const seen = new IntersectionObserver((entries) => { visible = entries.at(-1).isIntersecting; if (visible) player.wake(); });
-  const themed = new MutationObserver(player.theme), dark = matchMedia("(prefers-color-scheme: dark)");
+function onTheme(run) {  // calls when light becomes dark, here or in JupyterLab -> stops it
+  const themed = new MutationObserver(run), dark = matchMedia("(prefers-color-scheme: dark)");
   const attributeFilter = ["class", "style", "data-jp-theme-light", "data-jp-theme-name", "data-theme"];
   for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true, attributeFilter });
-  dark.addEventListener("change", player.theme);
-  player.destroy = () => {
-    cancelAnimationFrame(request); request = -1;
-    for (const observer of [sized, seen, themed]) observer.disconnect();
-    dark.removeEventListener("change", player.theme);
-  };
-  player.resize(); sized.observe(root); seen.observe(root);
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  player.set({ frame: spec.frame, speed: spec.speed, loop: spec.loop, playing: spec.playing && !still });
-  root.player = player;
-  return player;
+  dark.addEventListener("change", run);
+  return () => { themed.disconnect(); dark.removeEventListener("change", run); };
 }
 """

@@ -15,7 +15,7 @@ from IPython.display import display
 from safetensors.torch import load_file
 
 from .figures import latent_map
-from .runs import Run, read_lines
+from .runs import Run, read_info, read_lines
 from .training import fit
 
 # %% ../nbs/62_live.ipynb #797da0b7
@@ -30,7 +30,7 @@ def curves(
     if unknown := [name for name in terms if name not in rows[-1]]:
         raise ValueError(f"this run logs no {', '.join(unknown)}: it logs {', '.join(rows[-1])}")
     for name in terms:
-        line, = axes.plot([r["epoch"] for r in rows], [r[name] for r in rows], label=name.replace("_", " "))
+        line, = axes.plot([r["epoch"] for r in rows], [r[name] for r in rows], marker=".", markersize=4, label=name.replace("_", " "))
         if f"chance_{name}" in rows[-1]:
             axes.axhline(rows[-1][f"chance_{name}"], color=line.get_color(), linestyle=":", label=f"{name.replace('_', ' ')} at chance")
     axes.set(xlabel="epoch")
@@ -64,7 +64,7 @@ def progress_picture(
     rows = read_lines(Path(folder) / "metrics.jsonl")
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), dpi=70, layout="constrained")
     curves(rows, terms, left)
-    left.set_title(f"epoch {rows[-1]['epoch']}")
+    left.set(title=f"epoch {rows[-1]['epoch']} of {read_info(folder)['recipe']['epochs']}", ylim=(min(0, left.get_ylim()[0]), None))
     probe_map(folder, classes, right)
     plt.close(figure)
     return figure
@@ -84,7 +84,10 @@ def fit_watched(
     screen=None,  # a handle of `display(..., display_id=True)` to draw into, for several trainings in one picture; None: a new one
     **options,  # of `skelbench.training.fit`
 ) -> Run:
-    "As `fit`, in a thread, while a picture of its run folder follows. Raises what `fit` raises; KeyboardInterrupt leaves a run to resume."
+    """As `fit`, in a thread, while a picture of its run folder follows.
+
+    Raises what `fit` and `picture` raise; a KeyboardInterrupt stops the training after its epoch, and `resume=True` goes on from there.
+    """
     folder, outcome, shown = Path(to), {}, 0
     picture = picture or (lambda folder: progress_picture(folder, train.classes))
 
@@ -102,9 +105,11 @@ def fit_watched(
             before, shown = shown, len(read_lines(folder / "metrics.jsonl"))
             if shown > before:
                 _show(screen, picture(folder))
-    except KeyboardInterrupt:
-        (folder / "control").write_text("stop\n")
-        thread.join()
+    except BaseException:  # Ctrl-C, or a picture that fails
+        while thread.is_alive():
+            if (folder / "run.json").is_file():  # said until it is heard: a run that is only starting sets the word back
+                (folder / "control").write_text("stop\n")
+            thread.join(.5)
         raise
     if "error" in outcome:
         raise outcome["error"]

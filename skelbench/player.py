@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 
 from .canvas import CANVAS
 from .figures import heat_colour
+from .mount import MOUNT
 from .scene import MODEL, OBSERVED, PEOPLE, TRUTH, bone_unit, head, layers, sides, viewpoint
 from .skeleton import Skeleton
 
@@ -53,10 +54,10 @@ def stage(cell: list, unit: float) -> dict:
             "reach": max(float(np.quantile(np.hypot(*(points - middle)[:, ::2].T), .99)), unit),
             "near": max(float(np.quantile(np.concatenate(away), .99)), unit)}
 
-# %% ../nbs/61_player.ipynb #16ba0120
-MODULE = CANVAS + r"""
+# %% ../nbs/61_player.ipynb #16236eaf
+MODULE = CANVAS + MOUNT + r"""
 function render({ model, el }) {
-  const data = model.get("data"), bytes = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+  const copied = (data) => data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength), bytes = copied(model.get("data"));
   let { seek: [frame, seeks], count, ...state } = model.get("_wish"), timer = 0, asked = -Infinity, following = false;
   const report = () => {
     timer = 0;
@@ -67,9 +68,14 @@ function render({ model, el }) {
   const soon = () => { timer ||= setTimeout(report, 100); };
   const on = {
     frame: (now) => { frame = now; soon(); },
+    pick: (picked) => model.send({ picked }),
     change: ({ playing, speed, loop }) => { state = { playing, speed, loop }; if (!following) soon(); },
   };
   const player = mount(make("div", el, "sb-player"), { ...model.get("spec"), ...state, frame }, bytes, on);
+  const seen = () => player.set({ marks: model.get("_marks"), chosen: model.get("_chosen") });
+  seen();
+  model.on("change:_marks change:_chosen", seen);
+  model.on("change:data", () => { const now = model.get("data"); player.show(model.get("spec"), copied(now)); });
   model.on("msg:custom", () => { asked = -Infinity; });
   model.on("change:_wish", () => {
     const { seek, count: last, ...wish } = model.get("_wish");
@@ -107,6 +113,7 @@ STYLE = """
 .sb-time { min-width: 62px; text-align: right; font-variant-numeric: tabular-nums; opacity: .7; padding-right: 4px; }
 .sb-legend { display: inline-flex; align-items: center; gap: 5px; opacity: .85; padding: 0 4px; } .sb-legend:empty { display: none; }
 .sb-dot { width: 9px; height: 9px; border-radius: 50%; margin-left: 6px; } .sb-ramp { width: 60px; height: 6px; border-radius: 3px; }
+.sb-said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .sb-help { padding: 0 12px 8px; opacity: .75; }
 """
 
@@ -141,7 +148,10 @@ class _Talk(anywidget.AnyWidget):
     playing = traitlets.Bool(True)
     speed = traitlets.Float(1.)
     loop = traitlets.Bool(True)
+    _marks = traitlets.List().tag(sync=True)
+    _chosen = traitlets.List().tag(sync=True)
     _wish = traitlets.Dict({"playing": True, "speed": 1., "loop": True, "seek": [0, 0], "count": 0}).tag(sync=True)
+    _picking = traitlets.List()  # who wants to know of what is picked
     _heeding = None  # the thread in which a report is being heeded: what it changes is no wish
 
     @traitlets.validate("frame")
@@ -156,6 +166,8 @@ class _Talk(anywidget.AnyWidget):
             self._wish = {"playing": self.playing, "speed": self.speed, "loop": self.loop, "seek": seek, "count": self._wish["count"] + 1}
 
     def _heed(self, _, report, buffers):
+        if "picked" in report:
+            return [run(dict(report["picked"])) for run in self._picking]
         if report["count"] == self._wish["count"]:
             self._heeding = threading.get_ident()
             try:
@@ -165,8 +177,27 @@ class _Talk(anywidget.AnyWidget):
                 self._heeding = None
         self.send({"heard": report["count"]})
 
-# %% ../nbs/61_player.ipynb #10530cd5
-class Player(_Talk):
+# %% ../nbs/61_player.ipynb #e32d7a9e
+class _Touch(_Talk):
+    "What the hand does: joints and motions marked and picked."
+    def mark(
+        self,
+        joints=(),  # names or numbers, ringed in every motion
+        cells=(),  # numbers of motions, framed
+    ) -> None:
+        "Rings around joints and frames around motions, instead of those before. Raises ValueError for a joint that does not exist."
+        self._marks = [self.skeleton.index(j) if isinstance(j, str) else int(j) for j in joints]
+        self._chosen = [int(i) for i in cells]
+
+    def on_pick(
+        self,
+        run,  # function({"cell", "person", "joint", "frame"}), joint and person -1 where only a motion was clicked
+    ) -> None:
+        "Calls when a joint or a motion is clicked, or chosen by Enter."
+        self._picking = [*self._picking, run]
+
+# %% ../nbs/61_player.ipynb #ef883259
+class Player(_Touch):
     """Motions that play in JupyterLab: drag turns, the wheel zooms, `?` lists the keys.
 
     `frame`, `playing`, `speed` and `loop` can be read, set and observed from Python while it plays; they come back up to ten times a second.
@@ -191,7 +222,19 @@ class Player(_Talk):
         """Sends everything at construction; `ValueError` for no motions, the wrong joints, unequal counts, heat outside [0, 1]."""
         spec, data = describe(motions, skeleton, names, overlay, valid, heat, labels, heat_label, fps, height, yaw, follow)
         super().__init__(spec=spec, data=data, **state)
+        self.skeleton, self._options = skeleton, {"labels": labels, "heat_label": heat_label, "fps": fps, "height": height}
         self.on_msg(self._heed)
+
+    def show(
+        self,
+        motions,  # as at construction
+        **options,  # names, overlay, valid, heat; labels, heat_label, fps and height stay as they were if not given, yaw and follow as they are seen
+    ) -> None:
+        "Other motions in the same widget, from the same viewpoint, at the same frame. Raises as at construction."
+        self._options |= {k: options[k] for k in self._options if k in options}
+        spec, data = describe(motions, self.skeleton, **{**self._options, **options})
+        with self.hold_sync():  # description and bytes in one message
+            self.spec, self.data = spec, data
 
     def to_html(self) -> "Html":
         "The same player as a fragment for a page, as `player_html` makes it."

@@ -15,13 +15,13 @@ from scipy.spatial.transform import Rotation
 
 from .clips import SkeletonSet
 from .geometry import forward_kinematics
-from .skeleton import BODY17, Skeleton, _both, _build
+from .skeleton import BODY17, Skeleton, both_sides, skeleton_from_lines
 
 FPS = 30
 
 # %% ../nbs/05_synthetic.ipynb #168db50c
 _TREE = "pelvis pelvis 0 0 0\n spine pelvis 0 1 0\n shoulder_centre spine 0 1 0\n neck shoulder_centre 0 1 0\n head neck 0 1 0\n nose head 0 -.3 1\n"
-ACTOR = _build("actor26", _TREE + _both("""left_shoulder shoulder_centre 1 -.25 0
+ACTOR = skeleton_from_lines("actor26", _TREE + both_sides("""left_shoulder shoulder_centre 1 -.25 0
 left_elbow left_shoulder 0 -1 0\n left_wrist left_elbow 0 -1 0\n left_hand left_wrist 0 -1 0\n left_tip left_hand 0 -1 0
 left_thumb left_hand -.3 -.5 .8\n left_hip pelvis 1 -.5 0\n left_knee left_hip 0 -1 0\n left_ankle left_knee 0 -1 0
 left_foot left_ankle 0 -.35 .95"""), "pelvis")

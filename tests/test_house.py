@@ -39,6 +39,14 @@ def test_package_is_what_the_notebooks_export(tmp_path):
         assert fresh == old, f"{name} is not its notebook's export: run nbdev_export"
 
 
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_markdown_is_not_commented_out(path):
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            assert not re.match(r"# #|#$", source) and not re.search(r"^#$", source, re.M), source[:60]
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: p.stem)
 def test_library_notebook(path):
     name = path.stem.split("_", 1)[1]
