@@ -70,11 +70,14 @@ def floor_name(
     result: dict,  # that it belongs to
     among: list[dict],  # all results of the table
 ) -> str:
-    "How a floor's row is called: by its method, or its frames, where the table has several of them and they are not one floor."
+    "How a floor's row is called: by its method and streams, or its frames, where the table has several of them and they are not one floor."
     def frames(r): return (r.get("settings") or {}).get("frames")
     if floor == "raw_coordinates":
         return "raw coordinates" + (f", {frames(result)} frames" if len({frames(r) for r in among}) > 1 else "")
-    return "random encoder" + (f" of {result['method']}" if len({r["method"] for r in among}) > 1 else "")
+    def streams(r): return tuple((r.get("options") or {}).get("streams", ()))
+    several = len({streams(r) for r in among if r["method"] == result["method"]}) > 1 and streams(result)
+    return "random encoder" + (f" of {result['method']}" if len({r["method"] for r in among}) > 1 else "") \
+        + (f", {' and '.join(streams(result))}" if several else "")
 
 # %% ../nbs/54_report.ipynb #85963f34
 def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
