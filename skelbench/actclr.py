@@ -19,9 +19,11 @@ from .augment import augment
 from .clips import SkeletonBatch, SkeletonSet
 from .contrast import info_nce
 from .encoders import PAPER_BLOCKS, SMALL_BLOCKS, STGCN
-from .mixing import REGIONS, motion_adaptive, others, skeleton_adain, view_steps
+from .latent import scatter_people
+from .mixing import REGIONS, motion_adaptive, others, skeleton_adain
 from .momentum import KeyQueue, check_queue, frozen_copy, momentum_update, projector
-from .preparation import ALIGNMENTS, evaluating, one_of, place, several_of, with_defaults
+from .preparation import (ALIGNMENTS, augmentation_steps, check_clips, check_options, check_skeleton, count_parts, evaluating, keywords,
+                                   named_steps, one_of, place, several_of, with_defaults, with_preset)
 from .recipe import Recipe
 from .skeleton import Skeleton
 from .streams import STREAMS, fixed_length, root_relative, stream
@@ -47,21 +49,13 @@ def checked(
     given: dict,  # every keyword of ActCLR
 ) -> dict:
     "The arguments with the preset filled in, as JSON would give them back. Raises ValueError for one that cannot be meant."
-    preset = PRESETS[one_of("preset", given["preset"], PRESETS)]
-    a = given | {name: value for name, value in preset.items() if given[name] is None}
-    a["blocks"] = [[width, stride] for width, stride in a["blocks"]]
-    a |= {name: [[step, dict(options)] for step, options in a[name]] for name in ("augmentation", "transformation")}
+    a = with_preset(given, PRESETS)
+    a |= {"blocks": [list(block) for block in a["blocks"]]} | {name: named_steps(a[name]) for name in ("augmentation", "transformation")}
     a |= {"streams": several_of("streams", a["streams"], STREAMS), "weights": with_defaults("weight", WEIGHTS, a["weights"])}
-    words = {"stage": STAGES, "mix_region": REGIONS, "noise_region": REGIONS, "safp": POOLING, "source": SOURCES,
+    known = {"stage": STAGES, "mix_region": REGIONS, "noise_region": REGIONS, "safp": POOLING, "source": SOURCES,
              "representation": REPRESENTATIONS, "alignment": ALIGNMENTS}
-    for name, known in words.items():
-        one_of(name, a[name], known)
-    for name in ("temperature", "temperature_query", "temperature_key"):
-        if not a[name] > 0:
-            raise ValueError(f"{name} must be positive, got {a[name]}")
-    for name, low, high in (("threshold", 0, 1), ("momentum", 0, 1), ("noise", 0, math.inf), ("smoothing", 0, math.inf), ("queue", 1, math.inf)):
-        if not low <= a[name] <= high:
-            raise ValueError(f"{name} must be from {low} to {high}, got {a[name]}")
+    check_options(a, known, positive=("temperature", "temperature_query", "temperature_key"), counts=("queue",),
+                  threshold=(0, 1), momentum=(0, 1), noise=(0, None), smoothing=(0, None))
     if not any(a["weights"].values()):
         raise ValueError("weights of 0 for contrast and for mining: there is nothing to train")
     return a
@@ -76,21 +70,17 @@ def _dense(self, encoder: STGCN, name: str, joints: Tensor, valid: Tensor) -> Te
         return encoder.frames(values, seen)
     if not present.any():
         return joints.new_zeros(*present.shape, encoder.width, -(-joints.shape[2] // encoder.stride), joints.shape[3])
-    rows = encoder.frames(values[present][:, None], seen[present][:, None])[:, 0]
-    return rows.new_zeros(*present.shape, *rows.shape[1:]).masked_scatter(present[..., None, None, None], rows)
+    return scatter_people(encoder.frames(values[present][:, None], seen[present][:, None])[:, 0], present)
 
 
 def _prepare(self, train: SkeletonSet) -> None:
     "Eq. 2. Raises ValueError for another skeleton."
-    if train.skeleton.joints != self.skeleton.joints:
-        raise ValueError(f"this model was built for the skeleton {self.skeleton.name}, {train.name} has {train.skeleton.name}")
+    check_skeleton(train, self.skeleton)
     frames, device = len(self.anchor), self.anchor.device
-
     def chunks():
         for start in range(0, len(train), 512):
             part = fixed_length(train.select(slice(start, start + 512)), frames, device)
             yield place(part, self.skeleton, self.alignment)[0], part.valid
-
     self.anchor.copy_(static_anchor(chunks()))
 
 
@@ -179,11 +169,8 @@ def _loss(
     batch: SkeletonBatch,  # at least 2 clips
 ) -> tuple[Tensor, dict[str, Tensor]]:  # the weighted sum; contrast (Eq. 1) and mining (Eq. 9), each summed over the streams
     "ActCLR on two fresh views of each clip. Raises ValueError for one clip, another skeleton, or no valid joint at all."
-    if len(batch) < 2:
-        raise ValueError(f"ActCLR contrasts clips with each other: a batch needs at least 2, got {len(batch)}")
+    check_clips(batch, batch.valid)
     joints, valid = place(batch, self.skeleton, self.alignment)[0], batch.valid
-    if not valid.any():
-        raise ValueError("no clip of this batch has a valid joint")
     weights = self.weights if self.stage == "actclr" else {"contrast": 1.0}  # the first stage is MoCo v2
     semantic, terms = self.safp if self.stage == "actclr" else None, {}
     for name in self.streams:
@@ -266,9 +253,7 @@ def _start_from(
     self,
     first: nn.Module,  # an ActCLR of stage "moco" (or "actclr") with the same streams and networks
 ) -> None:
-    """Takes both networks of every stream, and the memory bank where it is as large; the anchor stays that of the own set.
-
-    Raises ValueError where the networks differ."""
+    "Takes both networks of every stream, and a memory bank as large; the anchor stays its own set's. Raises ValueError where the networks differ."
     mine, theirs = self.state_dict(), first.state_dict()
     nets = [name for name in mine if name.split(".")[0] in ("encoders", "projectors", "key_encoders", "key_projectors")]
     if wrong := [name for name in nets if name not in theirs or theirs[name].shape != mine[name].shape]:
@@ -297,9 +282,7 @@ def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "e
 
 def _parts(self) -> dict[str, int]:  # parameters of one stream's networks; of everything
     "How large the parts are; the offline copies count too."
-    def count(module): return sum(p.numel() for p in module.parameters())
-    modules = {"encoder": self.encoders, "projector": self.projectors, "key_encoder": self.key_encoders, "key_projector": self.key_projectors}
-    return {name: count(next(iter(several.values()))) for name, several in modules.items()} | {"total": count(self)}
+    return count_parts(self, encoder=self.encoders, projector=self.projectors, key_encoder=self.key_encoders, key_projector=self.key_projectors)
 
 # %% ../nbs/32_actclr.ipynb #f1876264
 class ActCLR(nn.Module):
@@ -330,8 +313,7 @@ class ActCLR(nn.Module):
         alignment: str | None = "body", centred: bool | None = None,  # body | first | None; joint stream seen from each frame's root
     ):
         super().__init__()
-        given = {name: value for name, value in locals().items() if name not in ("self", "skeleton", "__class__")}
-        _build(self, skeleton, checked(given))
+        _build(self, skeleton, checked(keywords(locals())))
 
     prepare, check, loss, embed, frames = _prepare, _check, _loss, _embed, _frames
     actionlet, after_step, chance = _actionlet, _after_step, _chance
@@ -345,7 +327,7 @@ def _build(self, skeleton: Skeleton, arguments: dict) -> None:
     for name in (*plain.split(), *"source threshold smoothing centred batch_negatives representation alignment".split()):
         setattr(self, name, arguments[name])
     self.streams = tuple(arguments["streams"])
-    self.steps, self.acting = (view_steps(arguments[name], skeleton) for name in ("augmentation", "transformation"))
+    self.steps, self.acting = (augmentation_steps(arguments[name], skeleton) for name in ("augmentation", "transformation"))
     width, size = arguments["blocks"][-1][0], arguments["projection"]
     def encoder(): return STGCN(skeleton, blocks=arguments["blocks"], dropout=arguments["dropout"], bias=True)
     def head(): return projector(width, width, size)  # 256 -> 256 -> 128

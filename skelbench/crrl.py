@@ -16,7 +16,8 @@ from .decoders import GRUDecoder
 from .encoders import GRUEncoder, end_states, lengths_of, time_average, turned
 from .geometry import Placement, min_max, undo_min_max
 from .momentum import KeyQueue, check_queue, frozen_copy, momentum_update, projector
-from .preparation import ALIGNMENTS, augmentation_steps, evaluating, one_of, place, several_of
+from .preparation import (ALIGNMENTS, augmentation_steps, check_clips, check_options, check_people, check_places, check_skeleton, count_parts,
+                                   evaluating, keywords, named_steps, one_of, place, several_of, with_people, with_preset)
 from .recipe import Recipe
 from .skeleton import Skeleton
 from .streams import ALL_STREAMS, channels_of, stream
@@ -34,8 +35,7 @@ FUSIONS = {  # name -> (terms of the loss, first stage, what is made of it); Tab
     "vg": (("velocity",), None, None),
     "vgsr": (("reconstruction", "velocity"), None, None),
 }
-REPRESENTATIONS = ("average", "last")
-SCALES = ("min-max", "spine")
+REPRESENTATIONS, SCALES = ("average", "last"), ("min-max", "spine")
 PRESETS = {
     "paper": {"people": 2, "width": 256, "dropout": 0.2, "key_momentum": 0.999, "velocity_scale": 1.0, "distillation": 0.1, "scale": "min-max",
               "disguise": (), "representation": "average", "optimizer": "sgd"},
@@ -47,23 +47,12 @@ REACH = 4.0  # spine lengths that become 1 where the scale is "spine": a GRU's s
 # %% ../nbs/31_crrl.ipynb #7956066b
 def _checked(given: dict) -> dict:
     "The arguments with the preset filled in, as JSON would give them back. Raises ValueError for one that cannot be meant."
-    preset = PRESETS[one_of("preset", given["preset"], PRESETS)]
-    a = given | {name: value for name, value in preset.items() if given[name] is None}
-    a |= {"streams": several_of("streams", a["streams"], ALL_STREAMS), "disguise": [[step, dict(options)] for step, options in a["disguise"]]}
-    for name, known in (("fusion", FUSIONS), ("key_view", KEY_VIEWS), ("directions", DIRECTIONS), ("representation", REPRESENTATIONS),
-                        ("scale", SCALES), ("alignment", ALIGNMENTS), ("optimizer", ("sgd", "adam"))):
-        one_of(name, a[name], known)
-    for name in ("temperature", "velocity_scale"):
-        if not a[name] > 0:
-            raise ValueError(f"{name} must be positive, got {a[name]}")
-    for name in ("people", "width", "layers", "queue"):
-        if not isinstance(a[name], int) or a[name] < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {a[name]}")
-    for name in ("key_momentum", "projector_momentum"):
-        if not 0 <= a[name] <= 1:
-            raise ValueError(f"{name} must be from 0 to 1, got {a[name]}")
-    if a["distillation"] < 0:
-        raise ValueError(f"distillation (lambda_d) must be at least 0, got {a['distillation']}")
+    a = with_preset(given, PRESETS)
+    a |= {"streams": several_of("streams", a["streams"], ALL_STREAMS), "disguise": named_steps(a["disguise"])}
+    known = {"fusion": FUSIONS, "key_view": KEY_VIEWS, "directions": DIRECTIONS, "representation": REPRESENTATIONS, "scale": SCALES,
+             "alignment": ALIGNMENTS, "optimizer": ("sgd", "adam")}
+    check_options(a, known, positive=("temperature", "velocity_scale"), counts=("people", "width", "layers", "queue"),
+                  key_momentum=(0, 1), projector_momentum=(0, 1), distillation=(0, None))
     if a["key_view"] in ("shear", "rotation") and "geometry" in a["streams"]:
         raise ValueError(f"key_view {a['key_view']!r} turns coordinates: the stream 'geometry' has none")
     return a
@@ -105,30 +94,17 @@ class Branch(nn.Module):
 # %% ../nbs/31_crrl.ipynb #98ad5788
 def _placed(self, batch: SkeletonBatch) -> tuple[Tensor, Tensor, Placement]:
     "Joints (N, P, T, V, 3) of the model's P people in body axes and spine lengths, their valid, and the way back."
-    if batch.joints.shape[1] > self.people and (over := batch.present[:, self.people:]).any():
-        row = int(over.any(1).nonzero()[0])
-        raise ValueError(f"clip {int(batch.index[row])} has {int(batch.present[row].sum())} people, this model takes {self.people}: "
-                         f"build it with people={batch.joints.shape[1]}")
+    check_places(batch, self.people)
     joints, placement = place(batch, self.skeleton, self.alignment)
-    joints, valid = joints[:, :self.people], batch.valid[:, :self.people]
-    missing = self.people - joints.shape[1]
-    if missing > 0:
-        n, _, t, v = valid.shape
-        joints, valid = torch.cat([joints, joints.new_zeros(n, missing, t, v, 3)], 1), torch.cat([valid, valid.new_zeros(n, missing, t, v)], 1)
-    return joints, valid, placement
+    return with_people(joints, self.people), with_people(batch.valid, self.people), placement
 
 
-def _scaled(self, joints: Tensor, valid: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-    "Each person in [-1, 1] (Sec. IV-B: min-max per person and axis), or isotropically; and what undoes it."
+def _scaled(self, joints: Tensor, valid: Tensor) -> tuple:
+    "Each person in [-1, 1] (Sec. IV-B: min-max per person and axis), or isotropically; and the function that undoes it."
     if self.scale == "spine":
-        return joints / REACH, None
+        return joints / REACH, lambda made: made * REACH
     values, limits = min_max(joints.flatten(0, 1)[:, None], valid.flatten(0, 1)[:, None])
-    return values.view_as(joints), limits
-
-
-def _unscaled(self, joints: Tensor, limits: tuple[Tensor, Tensor] | None) -> Tensor:
-    "Joints (N, P, T, V, 3) back in spine lengths."
-    return joints * REACH if limits is None else undo_min_max(joints.flatten(0, 1)[:, None], *limits).view_as(joints)
+    return values.view_as(joints), lambda made: undo_min_max(made.flatten(0, 1)[:, None], *limits).view_as(made)
 
 # %% ../nbs/31_crrl.ipynb #71f1e702
 def _rows(self, name: str, joints: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,8 +145,7 @@ def _loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:  # the loss, summed over streams; its terms before weighting
     "CRRL Eq. 1, 6 or 8, as the fusion says. Raises ValueError for too many people, another skeleton, or no valid joint at all."
     joints, valid, _ = _placed(self, batch)
-    if not valid.any():
-        raise ValueError("no clip of this batch has a valid joint")
+    check_clips(batch, valid, least=1)
     with torch.no_grad():
         views = [augment(self.disguise, joints, valid) if self.disguise else (joints, valid) for _ in range(2 if "contrast" in self.terms else 1)]
     sums = {}
@@ -214,16 +189,13 @@ def _reconstruct(
         raise ValueError(f"this model reconstructs no coordinates: fusion {self.fusion!r}, streams {', '.join(self.branches)}")
     with evaluating(self):
         joints, valid, placement = _placed(self, batch)
-        branch, (scaled, limits) = self.branches["joint"], _scaled(self, joints, valid)
+        branch, (scaled, undo) = self.branches["joint"], _scaled(self, joints, valid)
         states, seen = _states(branch.encoder, scaled, valid)
         made = unroll(branch.decoders["reconstruction"], states, seen, "reverse" if self.directions == "reverse" else "forward")[0]
         made = turned(made, lengths_of(seen)) if self.directions == "reverse" else made
-    n, p, t, v, c = joints.shape
-    placed = _unscaled(self, made.view(n, t, p, v, c).transpose(1, 2), limits)
-    out = batch.joints.new_zeros(batch.joints.shape)
-    kept = min(p, out.shape[1])
-    out[:, :kept] = placement.undo(placed)[:, :kept]
-    return torch.where(batch.present[:, :, None, None, None], out, 0)
+    placed = undo(made.unflatten(2, (self.people, *joints.shape[3:])).transpose(1, 2))
+    back = with_people(placement.undo(placed), batch.joints.shape[1])
+    return torch.where(batch.present[:, :, None, None, None], back, 0)
 
 # %% ../nbs/31_crrl.ipynb #4ca869a4
 def _after_step(self) -> None:
@@ -265,19 +237,18 @@ def _recipe(
     "How this stage is trained: the paper's Sec. IV-B for NW-UCLA, or a laptop's version. Raises ValueError for a field that does not exist."
     contrast = "contrast" in self.terms
     if self.arguments["preset"] == "paper":
-        plan = {"epochs": 100, "learning_rate": 0.01} if contrast else \
-            {"epochs": 60, "learning_rate": 0.04, "drops": (("encoder", 20, 0.5), ("encoder", 50, 0.5))}
-        return Recipe(**{"batch_size": 32, "frames": 50, "momentum": 0.9, "weight_decay": 1e-4, **plan, **changes})
-    plan = {"epochs": 70 if contrast else 60, "batch_size": 32, "frames": 16, "learning_rate": 5e-3, "weight_decay": 0.0}
-    return Recipe(**{"schedule": "cosine", "gradient_clip": 1.0, **plan, **changes})
+        drops = (("encoder", 20, 0.5), ("encoder", 50, 0.5))
+        plan = {"epochs": 100, "learning_rate": 0.01} if contrast else {"epochs": 60, "learning_rate": 0.04, "drops": drops}
+        return Recipe(batch_size=32, frames=50, momentum=0.9, weight_decay=1e-4, **plan).replace(**changes)
+    return Recipe(epochs=70 if contrast else 60, batch_size=32, frames=16, learning_rate=5e-3, weight_decay=0.0, schedule="cosine",
+                  gradient_clip=1.0).replace(**changes)
 
 
 def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "encoder": everything that learns
     "SGD as in Sec. IV-B, or Adam. Raises ValueError for a second stage that has not been given its first."
     if FUSIONS[self.fusion][1] and not bool(self.started):
         raise ValueError(f"fusion {self.fusion!r} is a second stage: fit it with start_from a run of fusion={FUSIONS[self.fusion][1]!r}")
-    learning = [p for p in self.parameters() if p.requires_grad]
-    decay = recipe.weight_decay if self.terms else 0.0
+    learning, decay = [p for p in self.parameters() if p.requires_grad], recipe.weight_decay if self.terms else 0.0
     if self.arguments["optimizer"] == "adam":
         return {"encoder": torch.optim.Adam(learning, recipe.learning_rate, weight_decay=decay)}
     return {"encoder": torch.optim.SGD(learning, recipe.learning_rate, recipe.momentum, weight_decay=decay)}
@@ -285,19 +256,14 @@ def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "e
 
 def _parts(self) -> dict[str, int]:  # parameters of one stream's parts; of everything
     "How large the parts are (Table XI), those of the first stage and the key encoder too."
-    def count(module): return sum(p.numel() for p in module.parameters())
-    one = next(iter(self.branches.values()))
-    return {name: count(module) for name, module in one.named_children() if count(module)} | {"total": count(self)}
+    one = next(iter(self.branches.values())).named_children()
+    return count_parts(self, **{name: nn.Sequential(part) for name, part in one if any(True for _ in part.parameters())})
 
 # %% ../nbs/31_crrl.ipynb #794f41d3
 def _prepare(self, train: SkeletonSet) -> None:
     "Looks whether the clips fit, their skeleton and their people; else ValueError."
-    if train.skeleton.joints != self.skeleton.joints:
-        raise ValueError(f"this model was built for the skeleton {self.skeleton.name}, {train.name} has {train.skeleton.name}")
-    people = train.table["people"]
-    if people.max() > self.people:
-        raise ValueError(f"clip {train.table['name'][people.idxmax()]!r} has {people.max()} people, this model takes {self.people}: "
-                         f"build it with people={people.max()}")
+    check_skeleton(train, self.skeleton)
+    check_people(train, self.people)
 
 
 def _check(self, train: SkeletonSet) -> None:
@@ -351,8 +317,7 @@ class CRRL(nn.Module):
         optimizer: str | None = None,  # sgd (Sec. IV-B) | adam
     ):
         super().__init__()
-        given = {name: value for name, value in locals().items() if name not in ("self", "skeleton", "__class__")}
-        _build(self, skeleton, _checked(given))
+        _build(self, skeleton, _checked(keywords(locals())))
 
     loss, embed, frames, reconstruct, diagnose = _loss, _embed, _frames, _reconstruct, _diagnose
     prepare, check, start_from, optimizers, after_step = _prepare, _check, _start_from, _optimizers, _after_step
@@ -362,8 +327,8 @@ class CRRL(nn.Module):
 def _build(self, skeleton: Skeleton, arguments: dict) -> None:
     "The parts of a CRRL from checked arguments, which are kept so that it can be built again."
     self.skeleton, self.arguments = skeleton, arguments
-    for name in ("fusion people key_view velocity_scale temperature key_momentum projector_momentum directions distillation representation "
-                 "scale alignment").split():
+    plain = "fusion people key_view velocity_scale temperature key_momentum projector_momentum directions distillation representation"
+    for name in (*plain.split(), "scale", "alignment"):
         setattr(self, name, arguments[name])
     self.disguise = augmentation_steps(arguments["disguise"], skeleton)
     self.terms, first, use = FUSIONS[self.fusion]

@@ -7,7 +7,6 @@ __all__ = ['VIEWS', 'SCALES', 'FOCAL', 'REPRESENTATIONS', 'WEIGHTS', 'VIRTUAL_CA
 
 # %% ../nbs/33_focovil.ipynb #1782edee
 import torch
-import torch.distributed as distributed
 from torch import Tensor, nn
 
 from .augment import augment
@@ -15,11 +14,13 @@ from .clips import SkeletonBatch, SkeletonSet
 from .contrast import gather
 from .decoders import GRUDecoder
 from .encoders import GRUEncoder, time_average
-from .focal import check_temperature, cosines, focal_weights, view_chance, view_pairs, weighted_contrast
+from .focal import cosines, focal_weights, view_chance, view_pairs, weighted_contrast
 from .geometry import Placement, min_max, undo_min_max
 from .latent import scatter_people
 from .momentum import projector
-from .preparation import ALIGNMENTS, augmentation_steps, evaluating, one_of, place, several_of, two_views, with_defaults
+from .pairs import belonging
+from .preparation import (ALIGNMENTS, augmentation_steps, check_clips, check_options, check_skeleton, count_parts, evaluating, keywords,
+                                   named_steps, one_of, place, several_of, two_views, warmed, with_defaults)
 from .recipe import Recipe
 from .skeleton import Skeleton
 from .streams import ALL_STREAMS, channels_of, stream
@@ -47,13 +48,11 @@ def _checked(given: dict) -> dict:
     one_of("views", a["views"], VIEWS)
     if given["disguise"] is None and (preset["disguise"] or a["views"] == "augmented" and not a["augmentation"]):
         a["disguise"] = VIRTUAL_CAMERAS[a["views"]]  # two equal views would be no views
-    a |= {name: [[step, dict(options)] for step, options in a[name]] for name in ("augmentation", "disguise")}
+    a |= {name: named_steps(a[name]) for name in ("augmentation", "disguise")}
     code = a["width"] * (1 if a["merge"] == "sum" else 2)
     a["projection"] = [code // 2, code] if a["projection"] is None else list(a["projection"])  # 1024 -> 512 -> 1024, Table 9
     a |= {"streams": several_of("streams", a["streams"], ALL_STREAMS), "weights": with_defaults("weight", preset["weights"], given["weights"])}
-    for name, known in (("scale", SCALES), ("focal", FOCAL), ("representation", REPRESENTATIONS), ("alignment", ALIGNMENTS)):
-        one_of(name, a[name], known)
-    check_temperature(a["temperature"])
+    check_options(a, {"scale": SCALES, "focal": FOCAL, "representation": REPRESENTATIONS, "alignment": ALIGNMENTS}, positive=("temperature",))
     if not (a["reconstruction"] or a["contrast"] and (a["pull"] or a["push"])):
         raise ValueError("without reconstruction and without a contrast that pulls or pushes there is nothing to train")
     if not all(isinstance(width, int) and width > 0 for width in (a["width"], *a["projection"])):
@@ -145,9 +144,7 @@ def _views(self, batch: SkeletonBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     joints, valid, clips = _place(self, batch)[0], batch.valid, len(batch)
     if self.contrast and self.views == "augmented":
         joints, valid = two_views(joints, valid, self.steps)
-        process = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-        scene = torch.arange(clips, device=joints.device) + process * clips
-        return joints, valid, scene.repeat(2), torch.arange(2, device=joints.device).repeat_interleave(clips)
+        return joints, valid, belonging("augmented", batch.scene).repeat(2), torch.arange(2, device=joints.device).repeat_interleave(clips)
     with torch.no_grad(), torch.autocast(joints.device.type, enabled=False):
         return *augment(self.steps, joints, valid), batch.scene, batch.camera
 
@@ -173,12 +170,9 @@ def _loss(
     batch: SkeletonBatch,  # at least 2 clips; with views="scenes" of scenes that two cameras filmed
 ) -> tuple[Tensor, dict[str, Tensor]]:  # alpha L_fc + beta L_r (Sec. 3.5) summed over the streams; the terms before weighting, and what is watched
     "FoCoViL Eq. 3-7. Raises ValueError for one clip, another skeleton, no valid joint at all, or scenes without a second camera."
-    if len(batch) < 2:
-        raise ValueError(f"FoCoViL contrasts clips with each other: a batch needs at least 2, got {len(batch)}")
     joints, valid, scene, camera = _views(self, batch)
+    check_clips(batch, valid)
     present = valid.any(3).any(2)
-    if not present.any():
-        raise ValueError("no clip of this batch has a valid joint")
     with torch.no_grad(), torch.autocast(joints.device.type, enabled=False):
         shown, seen = augment(self.disguise, joints, valid)  # nothing in the paper preset
     joints, shown, total, terms = _scaled(self, joints, valid)[0], _scaled(self, shown, seen)[0], 0.0, {}
@@ -239,10 +233,9 @@ def _recipe(
         return Recipe(epochs=300, batch_size=128 if pairs == "scenes" else 64, frames=50, learning_rate=1e-4, momentum=0.0, weight_decay=0.0,
                       pairs=pairs, drops=drops).replace(**changes)
     default = 40 if self.views == "scenes" else 30  # two views a clip take longer
-    epochs = changes.get("epochs", default)
     small = Recipe(epochs=default, batch_size=32, frames=32, learning_rate=2e-3, momentum=0.0, weight_decay=0.0, pairs=pairs, schedule="cosine",
                    gradient_clip=5.0)
-    return small.replace(**{"warmup": min(2, epochs // 4) if isinstance(epochs, int) else 0, **changes})
+    return warmed(small, changes)
 
 
 def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "model": Adam
@@ -255,8 +248,7 @@ def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "m
 # %% ../nbs/33_focovil.ipynb #794f41d3
 def _prepare(self, train: SkeletonSet) -> None:
     "Takes note of how many cameras there are, for the level of chance. Raises ValueError for a set of another skeleton."
-    if train.skeleton.joints != self.skeleton.joints:
-        raise ValueError(f"this model was built for the skeleton {self.skeleton.name}, {train.name} has {train.skeleton.name}")
+    check_skeleton(train, self.skeleton)
     self.cameras = max(2, train.table["camera"].nunique())
 
 
@@ -271,9 +263,7 @@ def _chance(self, batch_size: int) -> dict[str, float]:
 
 def _parts(self) -> dict[str, int]:  # parameters of one stream's encoder, projector and decoder; of everything
     "How large the parts are."
-    def count(module): return sum(p.numel() for p in module.parameters())
-    modules = {"encoder": self.encoders, "projector": self.projectors, "decoder": self.decoders}
-    return {name: count(next(iter(several.values()))) for name, several in modules.items() if several} | {"total": count(self)}
+    return count_parts(self, encoder=self.encoders, projector=self.projectors, decoder=self.decoders)
 
 # %% ../nbs/33_focovil.ipynb #8451ee46
 class FoCoViL(nn.Module):
@@ -304,8 +294,7 @@ class FoCoViL(nn.Module):
         disguise=None,  # likewise, on top, for the encoder's eyes only: the view stays what is reconstructed; paper none
     ):
         super().__init__()
-        given = {name: value for name, value in locals().items() if name not in ("self", "skeleton", "__class__")}
-        _build(self, skeleton, _checked(given))
+        _build(self, skeleton, _checked(keywords(locals())))
 
     embed, project, frames, loss, reconstruct, diagnose, place = _embed, _project, _frames, _loss, _reconstruct, _diagnose, _place
     recipe, optimizers, prepare, chance, parts = _recipe, _optimizers, _prepare, _chance, _parts

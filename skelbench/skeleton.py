@@ -192,7 +192,6 @@ BODY17 = skeleton_from_lines("body17", """pelvis pelvis 0 0 0 \n spine pelvis 0 
                                           head shoulder_centre 0 1 .1 \n nose head 0 -.1 1 \n"""
                              + both_sides(_arm.rsplit("\n", 1)[0]) + both_sides(_leg.rsplit("\n", 1)[0]), "pelvis")
 SKELETONS = {s.name: s for s in (NTU25, KINECT20, BODY17)}
-_build, _both = skeleton_from_lines, both_sides
 
 def get_skeleton(
     name: str,  # ntu25, kinect20 or body17

@@ -7,7 +7,6 @@ __all__ = ['SwapCLR']
 
 # %% ../nbs/30_swapclr.ipynb #1782edee
 import torch
-import torch.distributed as distributed
 from torch import Tensor, nn
 
 from .clips import SkeletonBatch, SkeletonSet
@@ -18,7 +17,9 @@ from .geometry import Placement, bone_lengths, forward_kinematics
 from .momentum import gather
 from .latent import Latent, LatentModel, scatter_people
 from .augment import augment
-from .preparation import augmentation_steps, evaluating, one_of, place, two_views
+from .pairs import belonging
+from .preparation import (augmentation_steps, check_clips, check_skeleton, count_parts, evaluating, keywords, one_of, place, two_views,
+                                   warmed)
 from .presets import OUTPUTS, REPRESENTATIONS, checked
 from .recipe import Recipe
 from .skeleton import Skeleton
@@ -134,28 +135,17 @@ def _swapped(self, latent: Latent, clip: Tensor) -> Tensor:
     mixed = interpolate(latent.z_clr, latent.z_clr[partner], self.interpolation)
     return torch.where(latent.present[partner][:, None, :, None], mixed, latent.z_clr)
 
-
-def _belonging(self, batch: SkeletonBatch) -> Tensor:
-    "(N,) what belongs together: each clip to itself, or, where the recipe draws pairs, to its scene."
-    if self.pairs != "augmented":
-        return batch.scene
-    process = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-    return torch.arange(len(batch), device=batch.joints.device) + process * len(batch)
-
 # %% ../nbs/30_swapclr.ipynb #896875bd
 def _loss(
     self,
     batch: SkeletonBatch,  # at least 2 clips
 ) -> tuple[Tensor, dict[str, Tensor]]:  # the weighted sum of Eq. 5; its terms before weighting, and each output's part of the reconstruction
     "SwapCLR Eq. 5 on two fresh views of each clip. Raises ValueError for one clip, another skeleton, or no valid joint at all."
-    if len(batch) < 2:
-        raise ValueError(f"SwapCLR contrasts clips with each other: a batch needs at least 2, got {len(batch)}")
     joints, valid = two_views(_place(self, batch)[0], batch.valid, self.steps)
-    if not valid.any():
-        raise ValueError("no clip of this batch has a valid joint")
+    check_clips(batch, valid)
     with torch.no_grad():
         seen = augment(self.disguise, joints, valid)  # nothing in the paper preset
-    latent, clip, terms, details = _encode(self, *seen), _belonging(self, batch), {}, {}
+    latent, clip, terms, details = _encode(self, *seen), belonging(self.pairs, batch.scene), {}, {}
     if self.reconstruction:
         z_var, z_clr = reparameterise(latent.mean, latent.log_variance, self.training), _swapped(self, latent, clip)
         there, lengths = latent.present, bone_lengths(joints, valid, self.skeleton)
@@ -231,10 +221,8 @@ def _recipe(
     if self.arguments["preset"] == "paper":
         return Recipe(epochs=500, batch_size=128, frames=50, learning_rate=0.1, momentum=0.9, weight_decay=1e-4,
                       decoder_learning_rate=1e-3, drops=(("encoder", 200, 0.1),)).replace(**changes)
-    epochs = changes.get("epochs", 40)
-    small = Recipe(epochs=40, batch_size=64, frames=32, learning_rate=0.03, momentum=0.9, weight_decay=1e-4,
-                   decoder_learning_rate=2e-3, schedule="cosine")
-    return small.replace(**{"warmup": min(2, epochs // 4) if isinstance(epochs, int) else 0, **changes})
+    return warmed(Recipe(epochs=40, batch_size=64, frames=32, learning_rate=0.03, momentum=0.9, weight_decay=1e-4,
+                         decoder_learning_rate=2e-3, schedule="cosine"), changes)
 
 
 def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "encoder": SGD; "decoder": Adam of latent models too
@@ -249,15 +237,12 @@ def _optimizers(self, recipe: Recipe) -> dict[str, torch.optim.Optimizer]:  # "e
 
 def _parts(self) -> dict[str, int]:  # parameters of one stream's encoder and latent model, of one output's decoder; of everything
     "How large the parts are (Sec. IV-A3)."
-    def count(module): return sum(p.numel() for p in module.parameters())
-    modules = {"encoder": self.encoders, "latent": self.latents, "decoder": self.decoders}
-    return {name: count(next(iter(several.values()))) for name, several in modules.items() if several} | {"total": count(self)}
+    return count_parts(self, encoder=self.encoders, latent=self.latents, decoder=self.decoders)
 
 # %% ../nbs/30_swapclr.ipynb #794f41d3
 def _prepare(self, train: SkeletonSet) -> None:
     "Needs nothing of the set but that its skeleton is the model's; else ValueError."
-    if train.skeleton.joints != self.skeleton.joints:
-        raise ValueError(f"this model was built for the skeleton {self.skeleton.name}, {train.name} has {train.skeleton.name}")
+    check_skeleton(train, self.skeleton)
 
 
 def _chance(self, batch_size: int) -> dict[str, float]:
@@ -294,8 +279,7 @@ class SwapCLR(nn.Module):
         latent_optimizer: str = "adam",  # adam, with the decoder | sgd, with the encoder; not in the paper
     ):
         super().__init__()
-        given = {name: value for name, value in locals().items() if name not in ("self", "skeleton", "__class__")}
-        _build(self, skeleton, checked(given))
+        _build(self, skeleton, checked(keywords(locals())))
 
     latent, embed, frames, decode, loss = _latent, _embed, _frames, _decode, _loss
     reconstruct, diagnose, recipe, optimizers, parts, place = _reconstruct, _diagnose, _recipe, _optimizers, _parts, _place

@@ -21,7 +21,7 @@ from skelbench.actionlet import (
     upsample,
     where_seen,
 )
-from skelbench.mixing import cut_region, motion_adaptive, others, skeleton_adain, skeleton_mix, strong_noise, time_flip, view_steps
+from skelbench.mixing import cut_region, motion_adaptive, others, skeleton_adain, skeleton_mix, strong_noise
 from skelbench.momentum import projector
 from skelbench.skeleton import BODY17, KINECT20
 
@@ -244,15 +244,6 @@ def test_similarity_mining_is_eq_9():
 
 
 # --- mixing
-
-def test_time_flip_and_steps(clips):
-    back, seen = time_flip(*clips, 1.0)
-    assert torch.equal(back[:, :, 3], clips[0][:, :, 8]) and torch.equal(seen[:, :, 0], clips[1][:, :, 11])
-    assert len(view_steps((("shear", {}), ("time_flip", {"p": 1.0}), ("flip", {})), BODY17)) == 3
-    for names, word in (((("time_flip", {"q": 1}),), "q"), ((("shears", {}),), "shear")):
-        with pytest.raises(ValueError, match=word):
-            view_steps(names, BODY17)
-
 
 def test_partners_are_others():
     for n in (1, 2, 3, 40):

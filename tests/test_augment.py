@@ -17,13 +17,15 @@ from skelbench.augment import (
     shear,
     temporal_crop,
     time_crop,
+    time_flip,
     virtual_camera,
 )
 from skelbench.skeleton import KINECT20, SKELETONS
 
 ALL = {
     "shear": shear, "temporal_crop": temporal_crop, "flip": partial(flip, skeleton=KINECT20), "rotate": rotate, "noise": noise, "blur": blur,
-    "axis_mask": axis_mask, "virtual_camera": virtual_camera, "time_crop": time_crop, "drop_frames": drop_frames,
+    "axis_mask": axis_mask, "virtual_camera": virtual_camera, "time_crop": time_crop, "time_flip": time_flip,
+    "drop_frames": drop_frames,
     "drop_gap": partial(drop_frames, gap=True), "drop_joints": drop_joints,
 }
 each = pytest.mark.parametrize("step", ALL.values(), ids=ALL)
@@ -155,7 +157,7 @@ def test_flip_twice_is_the_identity(skeleton):
         assert torch.equal(once[0][..., left, 1:], joints[..., right, 1:]) and torch.equal(once[0][..., left, 0], -joints[..., right, 0])
 
 
-@pytest.mark.parametrize("name", ["flip", "noise", "blur", "axis_mask", "drop_frames", "drop_joints"])
+@pytest.mark.parametrize("name", ["flip", "time_flip", "noise", "blur", "axis_mask", "drop_frames", "drop_joints"])
 def test_probability(name):
     joints, valid = clips(n=400, people=1, frames=9, keep=1.1)
     visible = {"sigma": (.5, 2.)} if name == "blur" else {}         # a window of .1 frames changes nothing
@@ -219,6 +221,14 @@ def test_blur_smooths():
 def test_blur_refuses(bad):
     with pytest.raises(ValueError, match="blur"):
         blur(*clips(), **bad)
+
+
+def test_time_flip_plays_backwards():
+    joints, valid = clips(frames=12)
+    new, seen = time_flip(joints, valid, 1.)
+    assert torch.equal(new[:, :, 3], joints[:, :, 8]) and torch.equal(seen[:, :, 0], valid[:, :, 11])
+    back, mask = time_flip(new, seen, 1.)
+    assert torch.equal(back, joints) and torch.equal(mask, valid)
 
 
 def ramp(n, frames):

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from skelbench.clips import SkeletonBatch
-from skelbench.combined import CONTRASTS, Combined, Whitening, contrast_between
+from skelbench.combined import CONTRASTS, Combined, contrast_between
 from skelbench.contrast import decoupled_contrast, info_nce
 from skelbench.focal import focal_contrast
 from skelbench.skeleton import BODY17, KINECT20, NTU25
 from skelbench.streams import ALL_STREAMS, channels_of, fixed_length, stream
 from skelbench.temporal import ENCODERS, TemporalBlock, TemporalCNN, make_encoder
 from skelbench.training import fit, load
+from skelbench.whitening import Whitening
 
 TINY = {"network": {"blocks": ((8, 2), (8, 2))}, "projector": (16, 12), "latent": 6}
 
@@ -204,13 +205,6 @@ def test_scene_pairs_meet_across_cameras(batch, monkeypatch):
     assert torch.allclose(other, first[[1, 0, 3, 2, 5, 4]])
 
 
-def test_removed_joints_have_no_say(batch):
-    model = build(streams=ALL_STREAMS, reconstruction="saturating").eval()
-    for rubbish in (1e3, torch.nan):
-        wild = batch.replace(joints=torch.where(batch.valid[..., None], batch.joints, rubbish))
-        assert torch.equal(model.embed(wild), model.embed(batch)) and torch.equal(model.reconstruct(wild), model.reconstruct(batch))
-
-
 def test_absent_people_and_short_clips():
     model, clips = build(reconstruction="saturating"), fake(5, people=2)
     clips.valid[0, 1], clips.valid[2] = False, False
@@ -224,31 +218,13 @@ def test_absent_people_and_short_clips():
     assert model.loss(fake(4, frames=1))[0].isfinite()
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"preset": "tiny"}, ("paper", "small")), ({"streams": ("joint", "velocity")}, ("joint, motion, bone, geometry",)),
-    ({"encoder": "transformer"}, ("temporal, stgcn, gru",)), ({"contrast": "barlow"}, ("vicreg, info_nce, decoupled",)),
-    ({"focal": True}, ("focal", "info_nce or decoupled", "vicreg")), ({"temperature": 0}, ("temperature", "positive")),
-    ({"reconstruction": "l1"}, ("saturating, mse",)), ({"contrast": None}, ("nothing to train",)), ({"whiten": 3}, ("whiten", "0 to 1")),
-    ({"views": (("virtual_cameras", {}),)}, ("virtual_camera",)), ({"weights": {"kld": 1}}, ("kl",)), ({"alignment": "hips"}, ("body",)),
-])
-def test_what_cannot_be_meant(options, words):
-    with pytest.raises(ValueError) as error:
-        build(**options)
-    assert all(word in str(error.value) for word in words) and "\n" not in str(error.value)
-
-
-def test_bad_batches(batch, synthetic):
-    model = build()
-    with pytest.raises(ValueError, match="at least 2"):
-        model.loss(batch[:1])
-    with pytest.raises(ValueError, match="body17.*17.*20"):
-        model.embed(fake(skeleton=KINECT20))
+def test_people_and_decoders_that_are_not_there(batch):
+    alone = batch.replace(valid=batch.valid.clone())
+    alone.valid[1:] = False
     with pytest.raises(ValueError, match="at least 2 people"):
-        model.loss(batch.replace(valid=batch.valid & False))
+        build().loss(alone)
     with pytest.raises(ValueError, match="no decoder"):
-        model.reconstruct(batch)
-    with pytest.raises(ValueError, match="kinect20"):
-        build(KINECT20).prepare(synthetic)
+        build().reconstruct(batch)
 
 
 # --- two stages

@@ -1,5 +1,4 @@
 "FoCoViL put together: its sizes, its step against a slow one, where gradients go, what must not change its results, and what it refuses."
-import json
 import math
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from skelbench.clips import SkeletonBatch
 from skelbench.focovil import FoCoViL, frame_norm
 from skelbench.geometry import align_first_frame, axis_angle_to_matrix, forward_kinematics, min_max
-from skelbench.skeleton import BODY17, KINECT20, NTU25
+from skelbench.skeleton import BODY17, NTU25
 from skelbench.streams import ALL_STREAMS
 from skelbench.training import fit, load
 
@@ -67,12 +66,9 @@ def test_table_9(projection, widths, batch):
     assert torch.isfinite(model.loss(batch)[0])
 
 
-def test_arguments_survive_json(batch):
-    model = build(streams=("joint", "bone"), alignment=None, weights={"reconstruction": 2}, focal=None, projection=(4, 6), temperature=1, scale="minmax")
-    again = FoCoViL(BODY17, **json.loads(json.dumps(model.arguments)))
-    assert again.arguments == model.arguments and again.alignment is None and again.weights == {"contrast": 1.0, "reconstruction": 2}
-    again.load_state_dict(model.state_dict())
-    assert torch.equal(again.eval().embed(batch), model.eval().embed(batch))
+def test_what_presets_fill_in():
+    model = build(alignment=None, weights={"reconstruction": 2})
+    assert model.alignment is None and model.weights == {"contrast": 1.0, "reconstruction": 2}
     assert build().alignment == "body" and FoCoViL(BODY17, width=8).alignment == "first"
     assert FoCoViL(BODY17, width=8).arguments["disguise"] == [] and FoCoViL(BODY17, width=8, views="augmented").disguise
 
@@ -84,48 +80,14 @@ def test_the_papers_recipe():
     model = build()
     found = model.optimizers(model.recipe())
     assert [*found] == ["model"] and isinstance(found["model"], torch.optim.Adam)
-    held = [id(p) for g in found["model"].param_groups for p in g["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters())
     assert build(contrast=False).recipe().pairs == "augmented" and build(views="augmented").recipe(epochs=1).warmup == 0
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"preset": "tiny"}, ("paper", "small")),
-    ({"streams": ("joint", "velocity")}, ("motion", "bone")),
-    ({"views": "cameras"}, ("scenes", "augmented")),
-    ({"merge": "mean"}, ("concatenate", "sum")),
-    ({"alignment": "hips"}, ("body", "first")),
-    ({"scale": "unit"}, ("minmax", "spine")),
-    ({"focal": True}, ("gradient", "detached")),
-    ({"representation": "first"}, ("last", "average")),
-    ({"augmentation": (("shears", {}),)}, ("shear",)),
-    ({"temperature": 0}, ("temperature", "positive")),
-    ({"weights": {"alpha": 1}}, ("contrast", "reconstruction")),
-    ({"projection": (0, 8)}, ("projection",)),
-    ({"contrast": False, "reconstruction": False}, ("nothing to train",)),
-    ({"pull": False, "push": False, "reconstruction": False}, ("nothing to train",)),
-])
-def test_what_cannot_be_meant(options, words):
-    with pytest.raises(ValueError) as error:
-        build(**options)
-    assert all(word in str(error.value) for word in words) and "\n" not in str(error.value)
-
-
-def test_bad_batches(batch, synthetic):
+def test_pairs_and_outputs_that_are_not_there(batch):
     model = build()
-    with pytest.raises(ValueError, match="at least 2"):
-        model.loss(batch[:1])
-    with pytest.raises(ValueError, match="body17.*17.*20"):
-        model.embed(fake(skeleton=KINECT20))
-    with pytest.raises(ValueError, match="kinect20"):
-        build(KINECT20).prepare(synthetic)
-    with pytest.raises(ValueError, match="valid joint"):
-        model.loss(batch.replace(valid=batch.valid & False))
     for one_camera in (batch[:3], batch.replace(camera=batch.camera * 0), batch.replace(scene=torch.arange(6))):
         with pytest.raises(ValueError, match='filmed by two cameras.*views="augmented"'):
             model.loss(one_camera)
-    with pytest.raises(ValueError, match="unknown representation"):
-        model.embed(batch, "first")
     for options in ({"reconstruction": False}, {"streams": "motion"}):
         with pytest.raises(ValueError, match="does not reconstruct joints"):
             build(**options).reconstruct(batch)
@@ -304,14 +266,6 @@ def test_labels_and_absent_people_do_not_matter(batch):
     assert torch.allclose(model.embed(wider), model.embed(swapped), atol=1e-5)
     order = torch.tensor([4, 2, 0, 5, 1, 3])
     assert torch.allclose(loss, model.loss(batch[order])[0], atol=1e-5)
-
-
-def test_what_was_not_observed_may_hold_anything(batch):
-    model = build(**EXACT)
-    broken = batch.replace(joints=torch.where(batch.valid[..., None], batch.joints, torch.nan))
-    loss = model.loss(broken)[0]
-    loss.backward()
-    assert torch.allclose(loss, model.loss(batch)[0]) and all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_short_and_empty_clips(batch):
