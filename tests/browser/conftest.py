@@ -1,17 +1,16 @@
 "A real browser, and motions to show it."
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
+from laboratory import ROOT, serve
 
 from skelbench.geometry import forward_kinematics
 from skelbench.skeleton import NTU25
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def hand_made(kind="walk", skeleton=NTU25, frames=45, phase=0.):
@@ -83,3 +82,14 @@ def watched(browser):
     yield open_page
     for page in pages:
         page.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    "JupyterLab on a folder of its own -> its address, the folder: write a notebook there and open {address}/lab/tree/{name}"
+    folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
+    arguments = ["jupyterlab", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--allow-root",
+                 f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
+                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    for address in serve(arguments, folder, home, "/api"):
+        yield address, folder

@@ -1,18 +1,12 @@
 "The player in a real browser: in a page opened from disk, and in JupyterLab."
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 
-import nbformat
 import pytest
 import torch
-from conftest import ROOT, hand_made
+from conftest import hand_made
+from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
 
 from skelbench.page import write_page
 from skelbench.player import player_html
@@ -42,15 +36,6 @@ def paper(page):
     "The colour in a corner of the canvas."
     return player(page).evaluate("""e => { const c = document.createElement("canvas").getContext("2d");
         c.drawImage(e.querySelector("canvas"), -3, -3); return [...c.getImageData(0, 0, 1, 1).data].slice(0, 3); }""")
-
-
-def until(ask, seconds=40):
-    "Waits for an answer that is true -> the answer."
-    end = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(.05)
-    return answer
 
 
 @pytest.fixture
@@ -172,8 +157,6 @@ def test_label_says_what_it_is(watched, written):
 
 
 NOTEBOOK = """\
-import sys
-sys.path.insert(0, {tests!r})
 from conftest import hand_made
 from skelbench.player import Player
 from skelbench.skeleton import NTU25
@@ -196,86 +179,10 @@ print("ready", "done")
 """
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    "JupyterLab on a folder of its own with one notebook -> its address, the folder"
-    folder, port = tmp_path_factory.mktemp("lab"), free_port()
-    cells = NOTEBOOK.format(tests=str(ROOT / "tests" / "browser")).split("---\n")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "python3", "language": "python"}
-    nbformat.write(notebook, folder / "play.ipynb")
-    home = tmp_path_factory.mktemp("home")
-    own = {f"JUPYTER_{name}": str(home / name) for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")} | {"IPYTHONDIR": str(home)}
-    env = os.environ | own | {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-                              "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
-    arguments = ["--no-browser", f"--port={port}", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--allow-root",
-                 f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
-                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    with open(home / "log", "w") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *arguments], cwd=folder, env=env, stdout=log, stderr=log,
-                                  start_new_session=True)
-    try:
-        until(lambda: server.poll() is not None or answers(f"http://127.0.0.1:{port}/api"), 90)
-        assert server.poll() is None, (home / "log").read_text()[-2000:]
-        yield f"http://127.0.0.1:{port}", folder
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def answers(url):
-    try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
-    except OSError:
-        return False
-
-
-def run_in_kernel(page, code):
-    "Runs a line in the notebook's kernel, in its last cell -> the text it prints"
-    page.locator(".jp-Notebook .jp-CodeCell").last.locator(".cm-content").click()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(code)
-    page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-OutputArea-output").evaluate_all("all => all.forEach(e => e.textContent = '')")
-    page.keyboard.press("Control+Enter")
-    output = page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-OutputArea-output pre")
-    return until(lambda: (texts := output.all_inner_texts()) and "\x04" not in texts[-1] and texts[-1].rstrip().endswith("done") and texts[-1], 40)
-
-
-def idle(page):
-    "Waits until the kernel has nothing to do."
-    until(lambda: page.locator(".jp-Notebook-ExecutionIndicator").first.get_attribute("data-status") == "idle", 90)
-
-
-def run_all(page, url):
-    "Opens a notebook, runs all its cells and waits for the first player."
-    page.goto(url, wait_until="commit")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").first.wait_for()
-    idle(page)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-
-    def there():
-        accept = page.locator(".jp-Dialog .jp-mod-accept")  # a slow machine asks which kernel, if it was asked to run too soon
-        if accept.count():
-            accept.first.click()
-        return page.locator(".sb-player canvas").count()
-
-    until(there, 120)
-
-
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
     address, folder = lab
+    write_notebook(folder / "play.ipynb", *NOTEBOOK.split("---\n"))
     page = watched(viewport={"width": 1100, "height": 850})
     run_all(page, f"{address}/lab/tree/play.ipynb")
     until(lambda: state(page)["frame"] > 3, 30)
@@ -305,8 +212,7 @@ def test_jupyterlab(watched, lab, shots):
     assert 5 <= count <= 33, count
 
     # dark, as JupyterLab has it
-    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    theme(page, "Dark")
     until(lambda: max(paper(page)) < 80, 20)
     page.screenshot(path=shots / "lab_dark.png")
-    ours = [text for text in page.complaints if re.search(r"sb-|anywidget|Player|blob:|skelbench|[Ww]idget", text)]
-    assert ours == []
+    assert of_ours(page.complaints) == []
