@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .datasets import open_set
+from .clustering import cluster
 from .evaluation import linear, nearest
 from .generation import evaluate_generation
 from .inpainting import evaluate_inpainting
@@ -79,18 +80,20 @@ def missing(
 
 # %% ../nbs/55_bench.ipynb #45ea828c
 def evaluate_job(run, train, test, evaluation: dict) -> dict:
-    "One evaluation of a run, as plain numbers: `linear`, `nearest`, `inpaint` or `generate` with its keywords."
+    "One evaluation of a run, as plain numbers: `linear`, `nearest`, `cluster`, `inpaint` or `generate` with its keywords."
     keywords = {k: v for k, v in evaluation.items() if k != "with"}
     match evaluation["with"]:
         case "linear":
             return linear(run, train, test, **keywords).to_dict()
         case "nearest":
             return nearest(run, train, test, **keywords).to_dict()
+        case "cluster":
+            return cluster(run, train, test, **keywords)
         case "inpaint":
             return evaluate_inpainting(run, test, train=train, **keywords)
         case "generate":
             return evaluate_generation(run, train, test, **keywords)
-    raise ValueError(f"no evaluation {evaluation['with']!r}: there are linear, nearest, inpaint and generate")
+    raise ValueError(f"no evaluation {evaluation['with']!r}: there are linear, nearest, cluster, inpaint and generate")
 
 # %% ../nbs/55_bench.ipynb #a971e229
 def first_stage(

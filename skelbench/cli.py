@@ -84,7 +84,8 @@ def _training_commands(top):
 # %% ../nbs/70_cli.ipynb #cd963d07
 def _evaluation_commands(top):
     p = top.add_parser("evaluate", help="an honest number for a run")
-    p.add_argument("--with", dest="evaluation", default="linear", help="linear or nearest")
+    p.add_argument("--with", dest="evaluation", default="linear", help="linear, nearest or cluster")
+    p.add_argument("--model", choices=["gmm", "kmeans"], help="of the clusters (default: gmm)")
     p.add_argument("--representation", help="c, z_gen or z_clr")
     _common(p, run=True, data=True)
     p.set_defaults(run_command=commands.evaluate)

@@ -148,17 +148,19 @@ def opened(a):
 
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:
-    "`skelbench evaluate DIR --with linear|nearest`"
-    from skelbench import evaluation
+    "`skelbench evaluate DIR --with linear|nearest|cluster`"
+    from skelbench.bench import evaluate_job
 
-    if a.evaluation not in ("linear", "nearest"):
-        raise ValueError(f"no evaluation {a.evaluation!r}: there are linear and nearest")
+    if a.evaluation not in ("linear", "nearest", "cluster"):
+        raise ValueError(f"no evaluation {a.evaluation!r}: there are linear, nearest and cluster")
+    if a.model and a.evaluation != "cluster":
+        raise ValueError(f"--model is of cluster, not of {a.evaluation}")
+    wished = {"with": a.evaluation} | {k: v for k in ("representation", "model") if (v := getattr(a, k))}
     folders = [Path(a.run)] if not Path(a.run).is_dir() or (Path(a.run) / "run.json").exists() else sorted(p.parent for p in Path(a.run).glob("*/run.json"))
     results = []
     for folder in folders or [Path(a.run)]:
         run, train, test = opened(argparse.Namespace(**{**vars(a), "run": folder}))
-        keywords = {"representation": a.representation} if a.representation else {}
-        results.append(getattr(evaluation, a.evaluation)(run, train, test, **keywords).to_dict())
+        results.append(evaluate_job(run, train, test, wished))
     if len(results) == 1:
         return results[0]
     mean = sum(r["official"] for r in results) / len(results)

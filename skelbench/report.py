@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['NEEDED', 'MEASURES', 'GROUP', 'FLOORS', 'NTU60', 'NTU120', 'PKU', 'ABLATION', 'MODALITIES', 'UCLA', 'TABLES',
-           'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS', 'TRANSFORMS', 'POOLING', 'NETWORK', 'PROJECTION', 'BOTH',
-           'ABLATIONS', 'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'floor_name', 'lines_of',
+           'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS', 'TRANSFORMS', 'POOLING', 'NETWORK', 'CLUSTERS', 'PROJECTION',
+           'BOTH', 'ABLATIONS', 'PUBLISHED', 'read_result', 'read_results', 'setting_of', 'floor_name', 'lines_of',
            'check_twice', 'table', 'published_rows', 'shown', 'to_markdown', 'to_html', 'headline']
 
 # %% ../nbs/54_report.ipynb #b0d1a7b6
@@ -16,6 +16,7 @@ import pandas as pd
 # %% ../nbs/54_report.ipynb #78e466a1
 NEEDED = ("row", "evaluation", "method", "data", "fingerprint", "protocol", "seed", "epochs", "command")
 MEASURES = {"linear": ("official", "leak_free", "best_on_test"), "nearest": ("official", "leak_free"),
+            "cluster": ("purity", "ari", "leak_free_purity", "leak_free_ari"),
             "inpainting": ("model", "model_blended", "linear", "hold_last"),
             "generation": ("class_kept", "chance", "class_kept_real", "distance_to_seed", "distance_between")}
 
@@ -61,8 +62,8 @@ def setting_of(result: dict) -> str:
         return f"{gap}, {', '.join(result['joints']) if result.get('joints') else 'all joints'}"
     if result["evaluation"] == "generation": return f"{result.get('samples')} samples, temperature {result.get('temperature')}"
     settings = result.get("settings", {})
-    return ", ".join(str(settings[k]) if k == "representation" else f"{k} {settings[k]}"
-                     for k in ("representation", "batch_size", "standardise", "combine") if settings.get(k) is not None)
+    return ", ".join(str(settings[k]) if k in ("representation", "model") else f"{k} {settings[k]}"
+                     for k in ("representation", "model", "on", "batch_size", "standardise", "combine") if settings.get(k) is not None)
 
 
 def floor_name(
@@ -88,7 +89,7 @@ def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
     for floor in (f for f in FLOORS if isinstance(result.get(f), dict)):
         raw = floor == "raw_coordinates"  # the same whatever the method: one line for all
         seed = "any" if raw else result["seed"]
-        named = {"row": floor_name(floor, result, among), "seed": seed, "epochs": 0} | ({"setting": ""} if raw else {})
+        named = {"row": floor_name(floor, result, among), "seed": seed, "epochs": 0} | ({"setting": (result.get("settings") or {}).get("model") or ""} if raw else {})
         lines.append(head | named | {k: result[floor].get(k) for k in names})
     return lines
 
@@ -104,7 +105,7 @@ def check_twice(results: list[dict]):
 # %% ../nbs/54_report.ipynb #445c1c22
 def table(
     results: list[dict],  # of `read_results`
-    evaluation: str = "linear",  # linear | nearest | inpainting | generation
+    evaluation: str = "linear",  # linear | nearest | cluster | inpainting | generation
 ) -> pd.DataFrame:  # a row a group: seeds, and of each number its mean, spread, min and max
     """Mean and sample standard deviation over seeds of all results of one kind; the floors once, below the methods.
 
@@ -157,7 +158,9 @@ REGIONS = """Noise 0.01, Non-Actionlet 86.46 77.63|Noise 0.01, Full Area 85.91 7
 |Skeleton Mix, Non-Actionlet 86.79 78.04|Skeleton Mix, Full Area 83.05 73.24"""
 TRANSFORMS = "w/o T 79.98 67.50|w/o (AdaIN + T_non) 81.80 69.75|w/o T_non 83.27 73.63|Full Version 86.79 78.04"
 POOLING = "w/o SAFP 85.69 76.38|offline w/ SAFP 86.79 78.04|online w/ SAFP 85.25 76.02|online + offline w/ SAFP 85.92 76.71"
-NETWORK = "Reconst. 74.4|Ali. reconst. 83.8|CoViL w/o g 84.0|CoViL w/o + 84.4|CoViL w/o - 85.1|CoViL 86.7|FoCoViL 88.3"
+NETWORK = """Reconst. 74.4 .413|Ali. reconst. 83.8 .457|CoViL w/o g 84.0 .531|CoViL w/o + 84.4 .488|CoViL w/o - 85.1 .533|CoViL 86.7 .569
+|FoCoViL 88.3 .605"""
+CLUSTERS = "SeBiReNet, gmm .513 .280|P&C, gmm .512 .260|FoCoViL, gmm .605 .412|SeBiReNet, kmeans .527 .299|P&C, kmeans .592 .412|FoCoViL, kmeans .618 .478"
 PROJECTION = "1024 85.1|256, 1024 85.7|512, 1024 88.3|1024, 1024 87.3|2048, 1024 87.3"
 BOTH = (("xview", "linear"), ("xsub", "linear"))
 ABLATIONS = (  # what the other three papers take away, as TABLES
@@ -170,7 +173,8 @@ ABLATIONS = (  # what the other three papers take away, as TABLES
     ("ActCLR, Table 7", "NTU-60", (("xview", "linear"), ("xview", "nearest")), REGIONS),
     ("ActCLR, Table 8", "NTU-60", (("xview", "linear"), ("xview", "nearest")), TRANSFORMS),
     ("ActCLR, Table 9", "NTU-60", (("xview", "linear"), ("xview", "nearest")), POOLING),
-    ("FoCoViL, Table 8", "NW-UCLA", (("xview", "nearest"),), NETWORK),
+    ("FoCoViL, Table 7", "NW-UCLA", (("xview", "cluster purity"), ("xview", "cluster ari")), CLUSTERS),
+    ("FoCoViL, Table 8", "NW-UCLA", (("xview", "nearest"), ("xview", "cluster purity")), NETWORK),
     ("FoCoViL, Table 9", "NW-UCLA", (("xview", "nearest"),), PROJECTION),
     ("FoCoViL, Table 10", "NW-UCLA", (("xview", "nearest"),), "10 % 77.3|50 % 84.9|70 % 85.3|100 % 88.3"))
 
@@ -195,15 +199,20 @@ def shown(
     published: list[dict] = (),  # rows of `PUBLISHED` to stand below, for instance those of one table
 ) -> pd.DataFrame:  # words only
     "A table to be read: numbers with their spread, and for every row its source."
-    names = [n for n in MEASURES[evaluation] if n in frame]
+    names, digits = [n for n in MEASURES[evaluation] if n in frame], 3 if evaluation == "cluster" else 1  # fractions
     def number(row, n):
         if pd.isna(row[n]): return ""
-        return f"{row[n]:.1f}" + ("" if pd.isna(row[f"{n} spread"]) else f" ± {row[f'{n} spread']:.1f}")
+        return f"{row[n]:.{digits}f}" + ("" if pd.isna(row[f"{n} spread"]) else f" ± {row[f'{n} spread']:.{digits}f}")
     rows = [{"row": r["row"], "setting": r["setting"], **{n.replace("_", " "): number(r, n) for n in names},
              "source": f"measured, {r['data']} {r['protocol']}, {r['epochs']} epochs, {r['seeds']} seed{'s' if r['seeds'] > 1 else ''}"}
             for _, r in frame.iterrows()]
-    rows += [{"row": p["row"], names[0].replace("_", " ") if names else "value": f"{p['value']:.1f}",
-              "source": f"published, {p['published']}, {p['data']} {p['protocol']}"} for p in published if p["measure"] == evaluation]
+    said: dict = {}
+    for p in published:
+        kind, _, column = p["measure"].partition(" ")
+        if kind == evaluation:
+            row = said.setdefault((p["row"], p["published"], p["data"], p["protocol"]), {"row": p["row"]})
+            row[column or (names[0].replace("_", " ") if names else "value")] = f"{p['value']:.{digits}f}"
+    rows += [{**row, "source": f"published, {where}, {data} {protocol}"} for (_, where, data, protocol), row in said.items()]
     return pd.DataFrame(rows).fillna("")
 
 

@@ -57,6 +57,14 @@ def test_evaluate_has_the_floors_and_says_where_it_comes_from(capsys, chain):
     assert 0 <= result["official"] <= 100
 
 
+def test_evaluate_clusters(capsys, chain):
+    status, result, _ = said(capsys, "evaluate", chain / "run", "--with", "cluster", "--model", "kmeans", "--json")
+    assert status == 0 and result["settings"]["model"] == "kmeans"
+    assert all(0 < result["raw_coordinates"][name] <= 1 and 0 < result[name] <= 1 for name in ("purity", "nmi"))
+    status, _, err = said(capsys, "evaluate", chain / "run", "--with", "linear", "--model", "gmm")
+    assert status == 2 and "--model" in err
+
+
 def test_inpaint_and_generate(capsys, chain):
     status, result, _ = said(capsys, "inpaint", chain / "run", "--drop", "10:20", "--json")
     assert status == 0 and {"model", "linear", "hold_last"} <= set(result)

@@ -314,6 +314,19 @@ def test_table_means_spreads_and_floors(tmp_path):
     assert sum(s.startswith("published") for s in text["source"]) == 5 and to_html(text).count('class="published"') == 5
 
 
+def test_clusters_of_both_models_stand_apart(tmp_path):
+    for model, purity in (("gmm", .6), ("kmeans", .5)):
+        made = result_of(evaluation="cluster", settings={"model": model, "on": "test"}, purity=purity, ari=.4)
+        made |= {"raw_coordinates": {"purity": purity - .1, "ari": .3}, "random_encoder": {"purity": purity - .2, "ari": .2}}
+        (tmp_path / f"{model}.json").write_text(json.dumps(made))
+    frame = table(read_results(tmp_path), "cluster")
+    assert len(frame) == 6
+    raw = frame[frame["row"] == "raw coordinates"].set_index("setting")
+    assert raw.loc["gmm", "purity"] == pytest.approx(.5) and raw.loc["kmeans", "purity"] == pytest.approx(.4)
+    text = to_markdown(shown(frame, "cluster", [p for p in PUBLISHED if p["published"] == "FoCoViL, Table 7"]))
+    assert "| 0.600 | 0.400 |" in text and "| FoCoViL, kmeans |  | 0.618 | 0.478 |" in text
+
+
 def test_rows_that_differ_are_not_averaged(tmp_path):
     for name, r in {"x": result_of(), "y": result_of(epochs=9), "w": result_of(fingerprint="g"),
                     "v": result_of(settings={"representation": "z_clr"})}.items():
@@ -322,7 +335,7 @@ def test_rows_that_differ_are_not_averaged(tmp_path):
     (tmp_path / "twice.json").write_text(json.dumps(result_of()))
     with pytest.raises(ValueError, match="twice.json and x.json|x.json and twice.json"):
         table(read_results(tmp_path))
-    with pytest.raises(ValueError, match="linear, nearest, inpainting, generation"):
+    with pytest.raises(ValueError, match="linear, nearest, cluster, inpainting, generation"):
         table([], "finetune")
 
 
@@ -353,4 +366,5 @@ def test_published_numbers():
     assert value("SwapCLR, Table 4", "Auto-Encoder, SatRec + InfoNCE") == [90.1] and value("SwapCLR, Table 7", "z_gen") == [83.6]
     assert value("SwapCLR, Table 5", "J+M+B -> A") == [90.3] and value("SwapCLR, Table 6", "256") == [87.8]
     assert value("the methods' papers", "FoCoViL", measure="nearest") == [88.3] and value("SwapCLR, Table 1", "CP-STN") == [76.6]
-    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 191
+    assert value("FoCoViL, Table 8", "CoViL", measure="cluster purity") == [.569] and value("FoCoViL, Table 7", "P&C, kmeans", measure="cluster ari") == [.412]
+    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 191 + 12 + 7
