@@ -17,12 +17,13 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from .datasets import open_set
 from .clustering import cluster
+from .datasets import open_set
 from .evaluation import linear, nearest
 from .generation import evaluate_generation
 from .inpainting import evaluate_inpainting
 from .runs import write_json
+from .segmentation import segment
 from .training import fit, load, seed_everything
 
 # %% ../nbs/55_bench.ipynb #5f908df8
@@ -80,7 +81,7 @@ def missing(
 
 # %% ../nbs/55_bench.ipynb #45ea828c
 def evaluate_job(run, train, test, evaluation: dict) -> dict:
-    "One evaluation of a run, as plain numbers: `linear`, `nearest`, `cluster`, `inpaint` or `generate` with its keywords."
+    "One evaluation of a run, as plain numbers: `linear`, `nearest`, `cluster`, `segment`, `inpaint` or `generate` with its keywords."
     keywords = {k: v for k, v in evaluation.items() if k != "with"}
     match evaluation["with"]:
         case "linear":
@@ -89,11 +90,13 @@ def evaluate_job(run, train, test, evaluation: dict) -> dict:
             return nearest(run, train, test, **keywords).to_dict()
         case "cluster":
             return cluster(run, train, test, **keywords)
+        case "segment":
+            return segment(run, train, test, **keywords).to_dict()
         case "inpaint":
             return evaluate_inpainting(run, test, train=train, **keywords)
         case "generate":
             return evaluate_generation(run, train, test, **keywords)
-    raise ValueError(f"no evaluation {evaluation['with']!r}: there are linear, nearest, cluster, inpaint and generate")
+    raise ValueError(f"no evaluation {evaluation['with']!r}: there are linear, nearest, cluster, segment, inpaint and generate")
 
 # %% ../nbs/55_bench.ipynb #a971e229
 def first_stage(

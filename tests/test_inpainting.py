@@ -335,13 +335,13 @@ def test_rows_that_differ_are_not_averaged(tmp_path):
     (tmp_path / "twice.json").write_text(json.dumps(result_of()))
     with pytest.raises(ValueError, match="twice.json and x.json|x.json and twice.json"):
         table(read_results(tmp_path))
-    with pytest.raises(ValueError, match="linear, nearest, cluster, inpainting, generation"):
+    with pytest.raises(ValueError, match="linear, nearest, cluster, segment, inpainting, generation"):
         table([], "finetune")
 
 
 @pytest.mark.parametrize("text, words", [
     ('{"row": 1, "ev', "not readable"), ("[1]", "expected a JSON object"), ('{"row": "a", "evaluation": "linear"}', "lacks method"),
-    (json.dumps(result_of(evaluation="segment")), "known are linear"), (json.dumps(result_of(official=None)), "no number under 'official'"),
+    (json.dumps(result_of(evaluation="magic")), "known are linear"), (json.dumps(result_of(official=None)), "no number under 'official'"),
     ("\x00\xff", "not readable")])
 def test_damaged_results_are_named(tmp_path, text, words):
     (tmp_path / "bad.json").write_text(text, encoding="latin-1")
@@ -367,4 +367,4 @@ def test_published_numbers():
     assert value("SwapCLR, Table 5", "J+M+B -> A") == [90.3] and value("SwapCLR, Table 6", "256") == [87.8]
     assert value("the methods' papers", "FoCoViL", measure="nearest") == [88.3] and value("SwapCLR, Table 1", "CP-STN") == [76.6]
     assert value("FoCoViL, Table 8", "CoViL", measure="cluster purity") == [.569] and value("FoCoViL, Table 7", "P&C, kmeans", measure="cluster ari") == [.412]
-    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 191 + 12 + 7
+    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 191 + 12 + 7 + 24
