@@ -16,7 +16,7 @@ from .contrast import chance_level, decoupled_contrast, gather, info_nce, vicreg
 from .decoders import SMALL_DECODER, ImplicitDecoder
 from .encoders import PAPER_BLOCKS, SMALL_BLOCKS
 from .focal import focal_contrast, focalize, view_chance
-from .latent import LatentModel, scatter_people
+from .latent import Latent, LatentModel, scatter_people
 from .momentum import projector
 from .pairs import belonging
 from .preparation import (ALIGNMENTS, augmentation_steps, check_clips, check_options, check_skeleton, count_parts, evaluating, keywords,
@@ -179,20 +179,32 @@ def _frames(
         out.append(scatter_people(encoder.frames(values[present][:, None], seen[present][:, None])[:, 0].permute(0, 2, 3, 1), present))
     return torch.stack(out, 1)
 
+# %% ../nbs/34_combined.ipynb #63df13f8
+def _latent(
+    self,
+    batch: SkeletonBatch,  # N clips
+) -> Latent:  # SwapCLR's, (N, S, M, ...); mean and log variance are None without a decoder
+    "What is known of clips that are placed but not augmented, as in SwapCLR Eq. 1, 2 and 4. Raises ValueError for another skeleton."
+    c, present = _encode(self, place(batch, self.skeleton, self.arguments["alignment"])[0], batch.valid)
+    z, mean, log_variance = (None if rows is None else rows.transpose(1, 2) for rows in _heads(self, c, present))
+    return Latent(c.transpose(1, 2), mean, log_variance, z, present)
+
 
 def _reconstruct(
     self,
     batch: SkeletonBatch,  # N clips
+    z_var: Tensor | None = None,  # (N, M, L) in place of the batch's own, mean over the streams
+    z_clr: Tensor | None = None,  # (N, M, L) likewise
 ) -> Tensor:  # (N, M, T, V, 3) in the batch's own metres and frame, zeros for absent people
     "The batch through encoders and decoder. Raises ValueError for a model without decoder."
     if self.decoder is None:
         raise ValueError("this model has no decoder: it was built with reconstruction=None")
     with evaluating(self):
         joints, placement = place(batch, self.skeleton, self.arguments["alignment"])
-        c, present = _encode(self, joints, batch.valid)
-        z, mean, _ = _heads(self, c, present)
-        back = placement.undo(root_absolute(_decode(self, mean.mean(2), z.mean(2), joints.shape[2]), self.skeleton))
-    return torch.where(present[:, :, None, None, None], back, 0)
+        own = _latent(self, batch)
+        z_var, z_clr = own.mean.mean(1) if z_var is None else z_var, own.z_clr.mean(1) if z_clr is None else z_clr
+        back = placement.undo(root_absolute(_decode(self, z_var, z_clr, joints.shape[2]), self.skeleton))
+    return torch.where(own.present[:, :, None, None, None], back, 0)
 
 # %% ../nbs/34_combined.ipynb #15128294
 def _recipe(self, **changes) -> Recipe:
@@ -267,7 +279,7 @@ class Combined(nn.Module):
         super().__init__()
         _build(self, skeleton, checked(keywords(locals())))
 
-    loss, embed, frames, reconstruct = _loss, _embed, _frames, _reconstruct
+    loss, embed, frames, latent, reconstruct = _loss, _embed, _frames, _latent, _reconstruct
     recipe, optimizers, parts, chance, start_from = _recipe, _optimizers, _parts, _chance, _start_from
 
     def prepare(self, train: SkeletonSet) -> None:

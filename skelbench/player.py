@@ -56,9 +56,10 @@ def stage(cell: list, unit: float) -> dict:
 
 # %% ../nbs/61_player.ipynb #16236eaf
 MODULE = CANVAS + MOUNT + r"""
+let own = 0;  // what a view says of itself is no wish, to no view
 function render({ model, el }) {
   const copied = (data) => data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength), bytes = copied(model.get("data"));
-  let { seek: [frame, seeks], count, ...state } = model.get("_wish"), timer = 0, asked = -Infinity, following = false;
+  let { seek: [frame, seeks], count, ...state } = model.get("_wish"), timer = 0, asked = -Infinity, following = false, shared = 0;
   const report = () => {
     timer = 0;
     if (performance.now() - asked < 2000) { timer = setTimeout(report, 100); return; }
@@ -66,10 +67,14 @@ function render({ model, el }) {
     model.send({ ...state, frame, count });
   };
   const soon = () => { timer ||= setTimeout(report, 100); };
+  const share = () => { shared = performance.now(); own++; model.set("frame", frame); own--; };  // to those who are linked, not to the kernel
   const on = {
-    frame: (now) => { frame = now; soon(); },
+    frame: (now) => { frame = now; soon(); if (!state.playing || performance.now() - shared > 45) share(); },
     pick: (picked) => model.send({ picked }),
-    change: ({ playing, speed, loop }) => { state = { playing, speed, loop }; if (!following) soon(); },
+    change: ({ playing, speed, loop, position }) => {
+      state = { playing, speed, loop }; frame = Math.min(Math.floor(position), model.get("spec").frames - 1); share();
+      if (!following) soon();
+    },
   };
   const player = mount(make("div", el, "sb-player"), { ...model.get("spec"), ...state, frame }, bytes, on);
   const seen = () => player.set({ marks: model.get("_marks"), chosen: model.get("_chosen") });
@@ -77,6 +82,7 @@ function render({ model, el }) {
   model.on("change:_marks change:_chosen", seen);
   model.on("change:data", () => { const now = model.get("data"); player.show(model.get("spec"), copied(now)); });
   model.on("msg:custom", () => { asked = -Infinity; });
+  model.on("change:frame", () => { if (!own) player.set({ frame: model.get("frame") }); });
   model.on("change:_wish", () => {
     const { seek, count: last, ...wish } = model.get("_wish");
     if (seek[1] > seeks) wish.frame = seek[0];
@@ -144,7 +150,7 @@ class _Talk(anywidget.AnyWidget):
     _esm, _css = MODULE, STYLE
     spec = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
-    frame = traitlets.Int(0)
+    frame = traitlets.Int(0).tag(sync=True)  # from browser to browser and to here by a link; from here as a wish
     playing = traitlets.Bool(True)
     speed = traitlets.Float(1.)
     loop = traitlets.Bool(True)
@@ -160,10 +166,13 @@ class _Talk(anywidget.AnyWidget):
 
     @traitlets.observe("frame", "playing", "speed", "loop")
     def _want(self, change):
-        if self._heeding != threading.get_ident():
+        if self._heeding != threading.get_ident() and change["name"] not in self._property_lock:
             frame, seeks = self._wish["seek"]
             seek = [self.frame, seeks + 1] if change["name"] == "frame" else [frame, seeks]
             self._wish = {"playing": self.playing, "speed": self.speed, "loop": self.loop, "seek": seek, "count": self._wish["count"] + 1}
+
+    def _should_send_property(self, key, value):
+        return key != "frame" and super()._should_send_property(key, value)
 
     def _heed(self, _, report, buffers):
         if "picked" in report:

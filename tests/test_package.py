@@ -1,4 +1,4 @@
-"""What a stranger gets: a wheel that works alone, notebooks that run alone, companions that run quickly."""
+"""What a stranger gets: a wheel that works alone, notebooks that run alone."""
 import os
 import subprocess
 import sys
@@ -10,7 +10,6 @@ from run_notebooks import run
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = sorted((ROOT / "nbs").glob("[0-9][0-9]_*.ipynb"))
-COMPANIONS = sorted((ROOT / "nbs" / "companion").glob("*.ipynb"))
 
 
 @pytest.mark.slow
@@ -18,15 +17,6 @@ COMPANIONS = sorted((ROOT / "nbs" / "companion").glob("*.ipynb"))
 def test_library_notebook_in_a_process_of_its_own(path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run(path, skip_slow=True, timeout=300)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", COMPANIONS, ids=lambda p: p.stem)
-def test_companion_in_quick_mode(path, monkeypatch, tmp_path):
-    monkeypatch.setenv("SKELBENCH_QUICK", "1")
-    monkeypatch.setenv("SKELBENCH_RUNS", str(tmp_path))
-    seconds = run(path, timeout=180)
-    assert seconds < 90, f"quick mode took {seconds:.0f} s (60 meant, 90 allowed on a busy machine)"
 
 
 @pytest.mark.slow

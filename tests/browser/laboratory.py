@@ -41,7 +41,8 @@ def own_home(home):
     own = {f"JUPYTER_{name}": str(home / name) for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")} | {"IPYTHONDIR": str(home)}
     paths = [str(ROOT), str(ROOT / "tests" / "browser"), os.environ.get("PYTHONPATH", "")]
     return os.environ | own | {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-                               "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+                               "PYTHONPATH": os.pathsep.join(paths), "SKELBENCH_QUICK": "1", "SKELBENCH_RUNS": str(home / "runs"),
+                               "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
 
 
 def serve(arguments, folder, home, path):

@@ -1,0 +1,101 @@
+"The focal lens in JupyterLab: a pair by mouse, by keyboard and from a list, the temperature, a reload, a new kernel, dark and narrow."
+import json
+
+import pytest
+from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from measure_focal_lens import NOTEBOOK, ready
+
+pytestmark = pytest.mark.browser
+PLAYER = ".sb-player:not(.sb-matrix):not(.sb-curves)"
+
+
+def at(page):
+    return page.locator(".sb-matrix").evaluate("e => e.matrix.at")
+
+
+def matrix_picture(page):
+    return page.locator(".sb-matrix canvas").evaluate("e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(e.toDataURL()))))")
+
+
+def names(page):
+    return page.locator(PLAYER).evaluate("e => e.player.spec.cells.map(c => c.name)")
+
+
+def told(page, expression):
+    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({expression}), 'done')").rsplit("done")[0])
+
+
+def click_cell(page, i, j):
+    "Clicks the pair of row i and column j."
+    place = page.locator(".sb-matrix").evaluate("""(e, [i, j]) => { const c = e.querySelector("canvas").getBoundingClientRect(), R = 32;
+        const size = c.height - 10; return [c.right - 12 - size + (j + .5) * size / R - c.left, 4 + (i + .5) * size / R]; }""", [i, j])
+    page.locator(".sb-matrix canvas").click(position={"x": place[0], "y": place[1]})
+
+
+@pytest.mark.slow
+def test_focal_lens(watched, lab, shots):
+    address, folder = lab
+    write_notebook(folder / "focal.ipynb", *NOTEBOOK, "print('ready', 'done')")
+    page = watched(viewport={"width": 1100, "height": 1000})
+    run_all(page, f"{address}/lab/tree/focal.ipynb", ".sb-matrix canvas")
+    ready(page)
+    idle(page)
+    page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+
+    # a click, and Python knows
+    page.locator(".sb-matrix").scroll_into_view_if_needed()
+    before = names(page)
+    click_cell(page, 2, 9)
+    until(lambda: at(page) == [2, 9] and names(page) != before)
+    pair = told(page, "{k: v for k, v in lens.pair.items() if k in ('place', 'rows', 'names', 'similarity')}")
+    assert pair["place"] == [2, 9] and all(name in shown for name, shown in zip(pair["names"], names(page)))
+    assert f"{pair['similarity']:.2f}" in page.locator(".sb-matrix-here").inner_text()
+
+    # the keyboard walks
+    page.locator(".sb-matrix").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    until(lambda: at(page) == [3, 10])
+    until(lambda: told(page, "lens.pair['place']") == [3, 10], 20)
+    # a hard pair from the list
+    page.locator("select[multiple], .widget-select select[size]").last.select_option(index=2)
+    hard = told(page, "lens.hard('negative')[2]")
+    until(lambda: at(page) == hard)
+
+    # the slope, and what temperature and weights make of it
+    page.get_by_role("button", name="slope of the loss").click()
+    until(lambda: "slope" in page.locator(".sb-matrix-title").inner_text())
+    one = matrix_picture(page)
+    page.locator(".widget-slider [role=slider]").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    until(lambda: matrix_picture(page) != one)
+    assert told(page, "lens.temperature.value") < .5
+    two = matrix_picture(page)
+    page.get_by_label("focal weights").uncheck()
+    until(lambda: matrix_picture(page) != two)
+    page.get_by_label("focal weights").check()
+    page.get_by_role("button", name="similarity", exact=True).click()
+    until(lambda: page.locator(".sb-matrix-title").inner_text() == "similarity")
+    page.set_viewport_size({"width": 1100, "height": 1250})
+    page.locator(".sb-panel").first.screenshot(path=shots / "focal_lens_light.png")
+    here = at(page)
+
+    # a page that is loaded again, and a kernel that begins again
+    page.keyboard.press("Control+s")
+    until(lambda: page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0)
+    page.reload(wait_until="commit")
+    until(lambda: page.locator(".sb-matrix canvas").count() and at(page) == here, 60)
+    until(lambda: not page.locator("#jupyterlab-splash").count())
+    theme(page, "Dark")
+    page.set_viewport_size({"width": 500, "height": 2200})
+    until(lambda: page.locator(".sb-matrix").evaluate("e => e.clientWidth") < 480)
+    page.locator(".sb-panel").first.screenshot(path=shots / "focal_lens_dark_narrow.png")
+    assert page.locator(".sb-panel").first.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    page.set_viewport_size({"width": 1100, "height": 1250})
+    page.locator(".sb-panel").first.screenshot(path=shots / "focal_lens_dark.png")
+    theme(page, "Light")
+    page.evaluate("() => void jupyterapp.commands.execute('notebook:restart-run-all')")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    until(lambda: page.locator(".sb-matrix canvas").count() and at(page) and at(page) != here, 60)
+    assert of_ours(page.complaints) == []
