@@ -1,5 +1,5 @@
 # Two commands do the work, each with all its own set-up:  make demo  |  make test
-# More: make lab, make test-slow, make companions, make readme, make clean
+# More: make lab, make app, make test-slow, make companions, make readme, make clean
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SKELBENCH_COMMAND := make
 
-.PHONY: demo test test-slow companions lab readme export lint sync notebooks fast wheel clean
+.PHONY: demo test test-slow companions lab app readme export lint sync notebooks fast wheel clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): settings.ini setup.py constraints.txt
@@ -56,6 +56,10 @@ companions: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/jupyter lab --notebook-dir=. $(if $(filter 0,$(shell id -u)),--allow-root) index.ipynb
 
+# the instruments as a page, for people who don't open notebooks
+app: $(STAMP)
+	$(BIN)/skelbench app
+
 export: $(STAMP)
 	$(BIN)/nbdev_export
 
@@ -63,4 +67,4 @@ readme: $(STAMP)
 	$(BIN)/python tests/make_readme.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo
+	rm -rf $(VENV) build dist *.egg-info demo app

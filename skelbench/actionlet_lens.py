@@ -255,7 +255,7 @@ def _page(player: Player, sheet: Sheet) -> Html:
     told = json.dumps({"player": {**player.spec, "frame": player.frame, "playing": False, "speed": player.speed, "loop": player.loop}, "sheet": sheet.spec,
                        "raw": raw, "rows": sheet.chosen}).replace("<", r"\u003c")
     start = """
-for (const host of document.querySelectorAll(".sb-host:not([data-ready])")) {
+for (const host of document.querySelectorAll(".sb-host[data-kind=lens]:not([data-ready])")) {
   host.dataset.ready = "true";
   const { player, sheet, raw, rows } = JSON.parse(host.querySelector("script").textContent), bytes = {}, V = player.joints.length;
   for (const name in raw) bytes[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0));
@@ -267,7 +267,7 @@ for (const host of document.querySelectorAll(".sb-host:not([data-ready])")) {
   mark(rows); cells.set({ frame: player.frame });
 }
 """
-    return Html(f'<div class="sb-host"><style>{SHEET_STYLE}</style><div class="sb-player"></div><div class="sb-player sb-sheet"></div>'
+    return Html(f'<div class="sb-host" data-kind="lens"><style>{SHEET_STYLE}</style><div class="sb-player"></div><div class="sb-player sb-sheet"></div>'
                 f'<script type="application/json">{told}</script><script type="module">{MODULE}{SHEET}{start}</script></div>')
 
 # %% ../nbs/64_actionlet_lens.ipynb #8e77ab0e

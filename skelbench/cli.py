@@ -84,7 +84,7 @@ def _training_commands(top):
 # %% ../nbs/70_cli.ipynb #cd963d07
 def _evaluation_commands(top):
     p = top.add_parser("evaluate", help="an honest number for a run")
-    p.add_argument("--with", dest="evaluation", default="linear", help="linear, nearest or cluster")
+    p.add_argument("--with", dest="evaluation", default="linear", help="linear, nearest, cluster or segment")
     p.add_argument("--model", choices=["gmm", "kmeans"], help="of the clusters (default: gmm)")
     p.add_argument("--representation", help="c, z_gen or z_clr")
     _common(p, run=True, data=True)
@@ -125,13 +125,30 @@ def _other_commands(top):
     _common(p)
     p.set_defaults(run_command=commands.demo)
 
+# %% ../nbs/70_cli.ipynb #cf99dfab
+def _app(a) -> dict:
+    from skelbench.workbench import app
+
+    return app(a.runs, a.folder, a.data, a.port, not a.no_browser, a.device)
+
+
+def _looking_commands(top):
+    p = top.add_parser("app", help="the workbench as a page in the browser, without notebooks")
+    p.add_argument("runs", nargs="*", help="run folders, or folders of them (default: three small runs on the synthetic set, trained once)")
+    p.add_argument("--data", help="a set folder (default: the test side of each run's own split)")
+    p.add_argument("--folder", default="app", help="where small runs and the page's notebook go")
+    p.add_argument("--port", type=int, default=8866)
+    p.add_argument("--no-browser", action="store_true", help="only serve")
+    _common(p)
+    p.set_defaults(run_command=_app)
+
 
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     top = _Parser(prog="skelbench", description="A research workbench for self-supervised skeleton-based action recognition.")
     top.add_argument("--version", action="version", version=f"skelbench {__version__}")
     below = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_data_commands, _training_commands, _evaluation_commands, _other_commands):
+    for add in (_data_commands, _training_commands, _evaluation_commands, _other_commands, _looking_commands):
         add(below)
     return top
 

@@ -148,11 +148,13 @@ def opened(a):
 
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:
-    "`skelbench evaluate DIR --with linear|nearest|cluster`"
+    "`skelbench evaluate DIR --with linear|nearest|cluster|segment`"
     from skelbench.bench import evaluate_job
 
-    if a.evaluation not in ("linear", "nearest", "cluster"):
-        raise ValueError(f"no evaluation {a.evaluation!r}: there are linear, nearest and cluster")
+    if a.evaluation not in ("linear", "nearest", "cluster", "segment"):
+        raise ValueError(f"no evaluation {a.evaluation!r}: there are linear, nearest, cluster and segment")
+    if a.representation and a.evaluation == "segment":
+        raise ValueError("segment reads features frame by frame: it has no --representation")
     if a.model and a.evaluation != "cluster":
         raise ValueError(f"--model is of cluster, not of {a.evaluation}")
     wished = {"with": a.evaluation} | {k: v for k in ("representation", "model") if (v := getattr(a, k))}

@@ -8,24 +8,41 @@ __all__ = ['ATLAS']
 # %% ../nbs/60_mapping.ipynb #87deef81
 ATLAS = r"""
 const DRAWERS = 64;
-function discs(radius) {  // -> offsets of a disc's pixels
-  const out = [], r = Math.ceil(radius);
-  for (let y = -r; y <= r; y++) for (let x = -r; x <= r; x++) if (x * x + y * y <= radius * radius + 0.3) out.push([x, y]);
+function stamp(radius, hole = 0) {  // -> a disc or ring: x and y of its pixels, and how much of each it covers, of 256
+  const out = [], r = Math.ceil(radius) + 1, part = (edge, d) => clamp(edge + 0.5 - d, 0, 1);
+  for (let y = -r; y <= r; y++) for (let x = -r; x <= r; x++) {
+    const d = Math.hypot(x, y), w = Math.round(256 * (part(radius, d) - (hole ? part(hole, d) : 0)));
+    if (w) out.push([x, y, w]);
+  }
   return out;
 }
 const packed = (c) => (255 << 24 | c[2] << 16 | c[1] << 8 | c[0]) >>> 0;
-const fitted = ({ spec, width, height }) => 0.46 * Math.min(width / spec.fit[0], height / spec.fit[1]);  // pixels of 1, zoom 1
-function turned(map, out) {  // points (N, 3) -> their places on the canvas (x, y) and how near they are
-  const { xyz, from, view, ratio, n, width, height, share } = map, s = view.zoom * ratio * fitted(map);
+function over(a, b, w) {  // w of 256 of the packed colour b over a
+  const red = ((b & 0xff00ff) * w + (a & 0xff00ff) * (256 - w)) >>> 8, green = ((b & 0xff00) * w + (a & 0xff00) * (256 - w)) >>> 8;
+  return 0xff000000 | (red & 0xff00ff) | (green & 0xff00);
+}
+const fitted = ({ spec, width, height }) => (spec.deep ? 0.58 : 0.46) * Math.min(width / spec.fit[0], height / spec.fit[1]);  // pixels of 1, zoom 1
+function eye(map) {  // -> writes (x, y, how near) of a place into out at k
+  const { view, ratio, width, height } = map, s = view.zoom * ratio * fitted(map);
   const cy = Math.cos(view.yaw), sy = Math.sin(view.yaw), ct = Math.cos(view.tilt), st = Math.sin(view.tilt);
-  const X0 = (width / 2) * ratio, Y0 = (height / 2) * ratio, moving = share < 1 && from;
-  for (let i = 0, k = 0; i < n; i++, k += 3) {
-    let a = xyz[k], b = xyz[k + 1], c = xyz[k + 2];
-    if (moving) { a = from[k] + share * (a - from[k]); b = from[k + 1] + share * (b - from[k + 1]); c = from[k + 2] + share * (c - from[k + 2]); }
+  const X0 = (width / 2) * ratio, Y0 = (height / 2) * ratio;
+  return (a, b, c, out, k) => {
     const deep = a * sy + c * cy;
     out[k] = X0 + s * (a * cy - c * sy - view.x);
     out[k + 1] = Y0 - s * (b * ct - deep * st - view.y);
     out[k + 2] = b * st + deep * ct;
+  };
+}
+"""
+
+# %% ../nbs/60_mapping.ipynb #fbc7c19b
+ATLAS += r"""
+function turned(map, out) {  // points (N, 3) -> their places on the canvas (x, y) and how near they are
+  const { xyz, from, n, share } = map, moving = share < 1 && from, see = eye(map);
+  for (let i = 0, k = 0; i < n; i++, k += 3) {
+    let a = xyz[k], b = xyz[k + 1], c = xyz[k + 2];
+    if (moving) { a = from[k] + share * (a - from[k]); b = from[k + 1] + share * (b - from[k + 1]); c = from[k + 2] + share * (c - from[k + 2]); }
+    see(a, b, c, out, k);
   }
 }
 function inDepth(map) {  // -> the points from far to near
@@ -34,31 +51,62 @@ function inDepth(map) {  // -> the points from far to near
   for (let d = 0; d < DRAWERS; d++) counts[d + 1] += counts[d];
   for (let i = 0; i < n; i++) order[counts[drawer[i]]++] = i;
 }
+const median = (values) => values.sort()[values.length >> 1];
+function centres(map) {  // -> of every group that lies together: the middle of its points, and how many they are; the largest first
+  const { xyz, codes, n, spec } = map, out = [];
+  const around = (rows) => {
+    const middle = [0, 1, 2].map((d) => median(Float32Array.from(rows, (i) => xyz[3 * i + d])));
+    return [middle, median(Float32Array.from(rows, (i) => Math.hypot(xyz[3 * i] - middle[0], xyz[3 * i + 1] - middle[1], xyz[3 * i + 2] - middle[2])))];
+  };
+  if (spec.ramp || spec.names.length < 2 || spec.names.length > 80 || n < 3) return out;
+  const rows = spec.names.map(() => []), whole = around(Array.from({ length: Math.min(n, 4000) }, (_, k) => Math.floor((k * n) / Math.min(n, 4000))))[1];
+  for (let i = 0; i < n; i++) rows[codes[i]]?.push(i);
+  rows.forEach((some, code) => {
+    if (some.length < 3) return;
+    const [middle, reach] = around(some);
+    if (reach < 0.65 * whole) out.push({ code, middle, reach, size: some.length });
+  });
+  return out.sort((a, b) => b.size - a.size);
+}
 """
 
-# %% ../nbs/60_mapping.ipynb #fbc7c19b
+# %% ../nbs/60_mapping.ipynb #a4b55076
 ATLAS += r"""
-function paint(map) {
-  const { at, n, order, codes, flags, chosen, lit, ink, spec, image, pixels, ratio } = map, W = image.width, H = image.height;
-  const rest = n > 20000 ? 1.2 : n > 4000 ? 1.8 : n > 600 ? 2.6 : 3.6, radius = rest * ratio * Math.min(Math.max(map.view.zoom, 1) ** 0.4, 2.2);
-  const disc = discs(radius).map(([x, y]) => y * W + x), edge = Math.ceil(radius) + 1;
-  const colours = spec.colours.map((c) => packed(map.dark ? mix(hex(c), [255, 255, 255], 0.18) : hex(c))), shade = packed(mix(ink, map.paper, 0.82));
-  const ring = discs(radius + 1.6 * ratio).filter(([x, y]) => x * x + y * y > radius * radius + 0.3).map(([x, y]) => y * W + x);
-  const put = (i, inside, outside) => {
-    const x = Math.round(at[3 * i]), y = Math.round(at[3 * i + 1]);
-    if (x < edge + 2 * ratio || y < edge + 2 * ratio || x >= W - edge - 2 * ratio || y >= H - edge - 2 * ratio) return;
-    const k = y * W + x;
-    if (outside !== undefined) for (const o of ring) pixels[k + o] = outside;
-    for (const o of disc) pixels[k + o] = inside;
-  };
-  pixels.fill(packed(map.paper));
-  if (spec.deep) inDepth(map);
-  const some = map.count > 0 || lit >= 0, bright = (i) => (map.count ? chosen[i] : true) && (lit < 0 || codes[i] === lit);
-  const each = (run) => { for (let k = 0; k < n; k++) run(spec.deep ? order[k] : k); };
-  if (some) each((i) => { if (!bright(i)) put(i, shade); });
-  const mark = packed(ink);
-  each((i) => { if (!some || bright(i)) put(i, colours[codes[i]] ?? shade, flags[i] ? mark : undefined); });
+const sized = ({ n, view, ratio }) => clamp(11 * Math.max(n, 1) ** -0.2, 1.2, 5) * ratio * Math.min(Math.max(view.zoom, 1) ** 0.4, 2.2);
+const lifted = (colour, dark) => (dark ? mix(hex(colour), [255, 255, 255], 0.18) : hex(colour));
+function inked(map) {  // -> packed colours by depth, 4 levels, and code; the dim one last
+  const { spec, dark, paper, ink } = map, levels = spec.deep ? 4 : 1, plain = spec.colours.map((c) => lifted(c, dark));
+  return Array.from({ length: levels }, (_, k) => [...plain, mix(ink, paper, 0.5)].map((c) => packed(mix(c, paper, 0.16 * (levels - 1 - k)))));
 }
+function paint(map) {
+  const { at, n, order, drawer, codes, flags, chosen, lit, ink, paper, spec, image, pixels, ratio } = map, W = image.width, H = image.height;
+  const radius = sized(map), edge = Math.ceil(radius + 3 * ratio) + 2, ring = radius + 1.2 * ratio, colours = inked(map);
+  const [faint, full] = n > 20000 ? [70, 170] : [12, 250];  // many points: edges less soft, for half the work
+  const flat = (list) => Int32Array.from(list.flatMap(([x, y, w]) => (w > faint ? [y * W + x, w] : [])));
+  const disc = flat(stamp(radius)), round = flat(stamp(ring + 1.4 * ratio)), wrong = flat(stamp(ring + 0.8 * ratio, ring - 0.6 * ratio));
+  const halo = n > 3000 ? null : flat(stamp(radius + 0.9 * ratio, radius - 0.6)), shade = packed(mix(ink, paper, 0.84));
+  const some = map.count > 0 || lit >= 0, mark = packed(ink), page = packed(paper), none = spec.colours.length;
+  const lay = (k, list, colour) => {
+    for (let j = 0; j < list.length; j += 2) { const o = k + list[j], w = list[j + 1]; pixels[o] = w > full ? colour : over(pixels[o], colour, w); }
+  };
+  const put = (i, dim) => {
+    const x = Math.round(at[3 * i]), y = Math.round(at[3 * i + 1]);
+    if (x < edge || y < edge || x >= W - edge || y >= H - edge) return;
+    const k = y * W + x, level = spec.deep ? drawer[i] >> 4 : 0;
+    if (dim) return lay(k, disc, shade);
+    if (flags[i]) { lay(k, round, page); lay(k, wrong, mark); } else if (halo) lay(k, halo, page);
+    lay(k, disc, colours[level][Math.min(codes[i], none)]);
+  };
+  const bright = (i) => (map.count ? chosen[i] : true) && (lit < 0 || codes[i] === lit);
+  pixels.fill(page);
+  if (spec.deep) inDepth(map);
+  for (const dim of some ? [true, false] : [false])
+    for (let k = 0; k < n; k++) { const i = spec.deep ? order[k] : k; if (!some || bright(i) !== dim) put(i, dim); }
+}
+"""
+
+# %% ../nbs/60_mapping.ipynb #3f5ea797
+ATLAS += r"""
 function nearestPoint(map, x, y, reach) {  // in css pixels -> number of the point, -1 for none
   let best = -1, closest = (reach * map.ratio) ** 2;
   for (let i = 0, k = 0; i < map.n; i++, k += 3) {
@@ -80,71 +128,93 @@ function inside(map, loop) {  // loop of css pixels -> numbers of the points in 
 }
 """
 
-# %% ../nbs/60_mapping.ipynb #a4b55076
+# %% ../nbs/60_mapping.ipynb #248c1f4c
 ATLAS += r"""
-const MAP_HELP = "drag: move or turn · wheel, + −: zoom · shift and drag, or L: draw around points · click, enter: choose one · N P: point after point · "
-  + "C: all of its colour · arrows: move · esc: choose none · R: reset · ?: this line";
+const MAP_HELP = "drag: move or turn · wheel, + −: zoom · shift and drag, or L: draw around points · click, enter: choose one · "
+  + "N P: point after point · C: all of its colour · T: names · arrows: move or turn · esc: choose none · R: reset · ?: this line";
 export function mountAtlas(root, spec, data, on = {}) {
   const home = () => ({ x: 0, y: 0, zoom: 1, yaw: spec.deep ? 0.6 : 0, tilt: spec.deep ? 0.35 : 0 });
-  const map = { spec, n: 0, lit: -1, count: 0, view: home(), share: 1, from: null, hover: -1, loop: null, draws: 0, drawing: false, thumb: null };
+  const map = { spec, n: 0, lit: -1, count: 0, view: home(), share: 1, from: null, hover: -1, loop: null, draws: 0, drawing: false, thumb: null,
+    middles: [], marked: [], named: true, echo: -1 };
   const stage = make("div", root, "sb-map-stage"), below = make("canvas", stage, "sb-map-points"), above = make("canvas", stage, "sb-map-above");
-  const bar = make("div", root, "sb-bar sb-map-legend"), said = make("div", root, "sb-said"), help = make("div", root, "sb-help", MAP_HELP);
-  const low = below.getContext("2d"), top = above.getContext("2d");
+  const bar = make("div", root, "sb-bar sb-map-bar"), bands = make("div", bar, "sb-map-legend"), tools = make("div", bar, "sb-map-tools");
+  const said = make("div", root, "sb-said"), help = make("div", root, "sb-help", MAP_HELP), low = below.getContext("2d"), top = above.getContext("2d");
   let request = 0, began = 0, buttons = [], stale = true;
   said.setAttribute("aria-live", "polite"); help.hidden = true;
   map.wake = (again = true) => { stale ||= again; if (!request && map.width) request = requestAnimationFrame(tick); };
-  map.points = (bytes, count, glide = true) => {  // int16 (N, 3), 32767 is 1.8
-    const steps = new Int16Array(bytes), next = Float32Array.from(steps, (v) => v / 18204);
+  const place = (bytes, count, glide) => {  // int16 (N, 3), 32767 is 1.8
+    const next = Float32Array.from(new Int16Array(bytes), (v) => v / 18204);
     map.from = glide && map.n === count && !matchMedia("(prefers-reduced-motion: reduce)").matches ? map.xyz : null;
     [map.xyz, map.share, began] = [next, map.from ? 0 : 1, performance.now()];
-    if (map.n !== count) {
-      map.n = count; map.at = new Float32Array(3 * count); map.order = new Uint32Array(count); map.drawer = new Uint8Array(count);
-      map.codes = new Uint16Array(count); map.flags = new Uint8Array(count); map.chosen = new Uint8Array(count); map.count = 0; map.hover = -1;
-    }
-    map.wake();
+    if (map.n === count) return;
+    map.n = count; map.at = new Float32Array(3 * count); map.order = new Uint32Array(count); map.drawer = new Uint8Array(count);
+    map.chosen = new Uint8Array(count); map.count = 0; map.hover = -1; map.marked = [];
   };
-  map.colour = (next, codes, flags) => {
-    map.spec = spec = next; map.codes = new Uint16Array(codes); map.flags = new Uint8Array(flags); map.lit = -1; legend(); map.wake();
-  };
-  map.choose = (rows, tell = true) => {
-    map.chosen.fill(0);
-    for (const i of rows) map.chosen[i] = 1;
-    map.count = rows.length;
-    said.textContent = rows.length ? `${rows.length} chosen` : "none chosen";
-    map.wake();
-    if (tell) on.choose?.(rows);
+  map.tell = (next, { points, codes, flags }, glide = true) => {  // everything anew; points glide to their new places
+    const moved = next.deep !== spec.deep, same = `${next.names}` === `${spec.names}`;
+    map.spec = spec = next;
+    place(points, next.count, glide && !moved);
+    map.codes = new Uint16Array(codes); map.flags = new Uint8Array(flags);
+    if (moved) map.view = home();
+    if (!same) map.lit = -1;
+    map.middles = centres(map); map.thumb = null; legend(); light(map.lit); map.wake();
   };
 """
 
-# %% ../nbs/60_mapping.ipynb #3f5ea797
+# %% ../nbs/60_mapping.ipynb #adc6bb6e
 ATLAS += r"""
+  const counted = () => {
+    tally.textContent = map.count ? `${map.count} of ${map.n} chosen` : `${map.n} ${map.n === 1 ? "clip" : "clips"}`;
+    free.hidden = !map.count;
+  };
+  map.choose = (rows, tell = true) => {
+    map.chosen.fill(0);
+    for (const i of rows) if (i < map.n) map.chosen[i] = 1;
+    map.count = rows.length;
+    said.textContent = rows.length ? `${rows.length} chosen` : "none chosen";
+    counted(); map.wake();
+    if (tell) on.choose?.(rows);
+  };
+  map.mark = (rows) => { map.marked = [...rows].filter((i) => i < map.n); map.wake(false); };
+  map.hint = (i) => { map.echo = i < map.n ? i : -1; map.wake(false); };  // what another map's pointer is at
+  const dots = () => bands.querySelectorAll(".sb-dot").forEach((dot) => { dot.style.background = css(lifted(dot.dataset.colour, map.dark)); });
   const legend = () => {
-    bar.replaceChildren();
-    buttons = spec.names.slice(0, spec.ramp ? 0 : 80).map((name, i) => {
-      const button = make("button", bar, "sb-button sb-map-name"), dot = make("span", button, "sb-dot");
-      button.type = "button"; dot.style.background = spec.colours[i]; make("span", button, "", name);
-      button.setAttribute("aria-pressed", true); button.title = `Only ${name}`;
+    bands.replaceChildren();
+    buttons = spec.names.slice(0, spec.ramp || spec.names.length < 2 ? 0 : 80).map((name, i) => {
+      const button = make("button", bands, "sb-button sb-map-name"), dot = make("span", button, "sb-dot");
+      button.type = "button"; dot.dataset.colour = spec.colours[i]; make("span", button, "", name); button.title = `Only ${name}`;
       button.addEventListener("click", () => { light(map.lit === i ? -1 : i); });
       return button;
     });
     if (spec.ramp) {
-      make("span", bar, "sb-legend", `${spec.title} ${spec.ramp[0]}`);
-      make("span", bar, "sb-ramp").style.background = `linear-gradient(90deg, ${spec.colours})`; make("span", bar, "sb-legend", spec.ramp[1]);
+      make("span", bands, "sb-legend", `${spec.title} ${spec.ramp[0]}`);
+      make("span", bands, "sb-ramp").style.background = `linear-gradient(90deg, ${spec.colours})`; make("span", bands, "sb-legend", spec.ramp[1]);
     }
-    if (spec.flag) make("span", bar, "sb-legend sb-map-flag", `◌ ${spec.flag}`);
-    const ask = make("button", bar, "sb-button", "?"); ask.type = "button"; ask.title = "Keys (?)"; ask.setAttribute("aria-label", "Keys (?)");
-    ask.addEventListener("click", () => { help.hidden = !help.hidden; });
+    if (spec.flag) { const sign = make("span", bands, "sb-legend sb-map-flag"); make("span", sign, "sb-map-ring"); make("span", sign, "", spec.flag); }
+    counted(); dots();
   };
   const light = (i) => {
-    map.lit = i; buttons.forEach((b, k) => b.setAttribute("aria-pressed", i < 0 || i === k)); map.wake();
+    map.lit = i; buttons.forEach((b, k) => { b.setAttribute("aria-pressed", i < 0 || i === k); b.classList.toggle("sb-map-lit", i === k); }); map.wake();
   };
+  const tool = (text, label, run) => {
+    const button = make("button", tools, "sb-button", text);
+    button.type = "button"; button.title = label; button.setAttribute("aria-label", label); button.addEventListener("click", run);
+    return button;
+  };
+"""
+
+# %% ../nbs/60_mapping.ipynb #14b78e0e
+ATLAS += r"""
   map.theme = () => {
     if (!root.isConnected) return;
-    Object.assign(map, inks(root)); root.style.colorScheme = map.dark ? "dark" : "light"; map.wake();
+    Object.assign(map, inks(root)); root.style.colorScheme = map.dark ? "dark" : "light";
+    if (map.thumb) map.thumb.colours = null;
+    dots();
+    map.wake();
   };
   map.resize = () => {
     map.ratio = Math.min(window.devicePixelRatio || 1, 2); map.width = Math.max(stage.clientWidth, 120);
-    map.height = spec.height ?? clamp(0.62 * map.width, 220, 460); stage.style.height = `${map.height}px`;
+    map.height = spec.height ?? clamp(0.66 * map.width, 240, 480); stage.style.height = `${map.height}px`;
     for (const c of [below, above]) { c.width = Math.round(map.width * map.ratio); c.height = Math.round(map.height * map.ratio); }
     map.image = low.createImageData(below.width, below.height); map.pixels = new Uint32Array(map.image.data.buffer);
     top.setTransform(map.ratio, 0, 0, map.ratio, 0, 0);
@@ -153,74 +223,89 @@ ATLAS += r"""
   const tick = (now) => {
     request = 0;
     if (map.share < 1) { map.share = clamp((now - began) / 600, 0, 1); stale = true; }
-    if (stale && map.n) { turned(map, map.at); paint(map); low.putImageData(map.image, 0, 0); map.draws++; }
+    if (stale) { turned(map, map.at); paint(map); low.putImageData(map.image, 0, 0); map.draws++; }
     stale = false;
     overlay(now);
-    if (map.share < 1 || map.thumb) map.wake(map.share < 1);
+    if (map.share < 1 || map.thumb?.spec) map.wake(map.share < 1);
   };
-"""
-
-# %% ../nbs/60_mapping.ipynb #adc6bb6e
-ATLAS += r"""
   const overlay = (now) => {
     top.clearRect(0, 0, map.width, map.height);
+    if (map.named && map.share === 1) drawNames(top, map);
+    drawMarked(top, map);
     if (map.loop) {
       top.beginPath(); map.loop.forEach(([x, y], k) => (k ? top.lineTo(x, y) : top.moveTo(x, y)));
       top.strokeStyle = ACCENT; top.lineWidth = 1.5; top.stroke(); top.globalAlpha = 0.1; top.fillStyle = ACCENT; top.fill(); top.globalAlpha = 1;
     }
-    if (map.hover < 0) return;
-    const x = map.at[3 * map.hover] / map.ratio, y = map.at[3 * map.hover + 1] / map.ratio;
-    top.beginPath(); top.arc(x, y, 7, 0, 7); top.strokeStyle = css(map.ink); top.lineWidth = 1.5; top.stroke();
-    const clip = map.thumb?.point === map.hover ? map.thumb : null, side = 118, tall = clip ? side + 18 : 20;
-    const text = clip?.text ?? spec.names[map.codes[map.hover]] ?? "";
-    top.font = `12px ${map.font}`; top.textAlign = "left"; top.textBaseline = "top";
-    const wide = Math.max(clip ? side : 0, Math.min(top.measureText(text).width + 12, 260));
-    const X = x + 14 + wide > map.width ? x - 14 - wide : x + 14, Y = clamp(y - tall / 2, 2, map.height - tall - 2);
-    top.fillStyle = css(map.paper); top.fillRect(X, Y, wide, tall); top.strokeStyle = css(map.ink, 0.25); top.lineWidth = 1; top.strokeRect(X, Y, wide, tall);
-    top.fillStyle = css(map.ink, 0.9); top.save(); top.beginPath(); top.rect(X, Y, wide - 4, tall); top.clip(); top.fillText(text, X + 6, Y + 4); top.restore();
-    if (!clip) return;
-    const fake = { spec: clip.spec, cells: [clip.motions], scene: clip.scene, marks: new Set(), chosen: new Set(), font: map.font, hover: null,
-      colours: clip.colours ??= palette(clip.spec, map.paper, map.ink), view: { yaw: clip.spec.yaw, tilt: 0.2, zoom: 1, follow: clip.spec.follow },
-      position: (((now - clip.began) / 1000) * clip.spec.fps) % clip.spec.frames, target: () => clip.spec.cells[0].middle };
-    drawCell(top, fake, 0, [X, Y + 16, wide, side]);
-  };
-  map.show = (point, text, told, bytes) => {  // a thumbnail that was asked for
-    if (point !== map.hover) return;
-    const motions = decode(told, bytes), seats = motions.reduce((n, m) => n + m.people, 0) * told.joints.length;
-    const scene = { at: new Float32Array(4 * seats), state: new Uint8Array(seats), heat: new Uint8Array(seats) };
-    map.thumb = { point, text, spec: told, motions, scene, began: performance.now() };
-    said.textContent = text; map.wake(false);
-  };
-  let asked = 0;
-  const point = (i) => {
-    if (i === map.hover) return;
-    map.hover = i; map.thumb = null; clearTimeout(asked);
-    if (i >= 0) { said.textContent = `${spec.names[map.codes[i]] ?? ""}, point ${i + 1} of ${map.n}`; asked = setTimeout(() => on.need?.(i), 60); }
-    map.wake(false);
+    if (map.echo >= 0) {
+      top.beginPath(); top.arc(map.at[3 * map.echo] / map.ratio, map.at[3 * map.echo + 1] / map.ratio, sized(map) / map.ratio + 5, 0, 7);
+      top.strokeStyle = css(map.ink); top.lineWidth = 2; top.stroke();
+    }
+    if (map.hover >= 0 && !map.loop) drawCard(top, map, now);
   };
 """
 
-# %% ../nbs/60_mapping.ipynb #14b78e0e
+# %% ../nbs/60_mapping.ipynb #446479df
+ATLAS += r"""
+  map.show = (point, text, told, bytes) => {  // a thumbnail that was asked for
+    if (point !== map.hover) return;
+    map.thumb = { point, text, began: performance.now() };
+    if (told) {
+      const motions = decode(told, bytes), seats = motions.reduce((n, m) => n + m.people, 0) * told.joints.length;
+      const scene = { at: new Float32Array(4 * seats), state: new Uint8Array(seats), heat: new Uint8Array(seats) };
+      Object.assign(map.thumb, { spec: { ...told, cells: told.cells.map((cell) => ({ ...cell, name: "" })) }, motions, scene });
+    }
+    said.textContent = text.replaceAll("\n", ", "); map.wake(false);
+  };
+  let asked = 0, known = -1;
+  const point = (i) => {
+    if (i === map.hover) return;
+    map.hover = i; map.thumb = null; clearTimeout(asked);
+    if (!map.drawing) above.style.cursor = i < 0 ? "" : "pointer";
+    if (i >= 0) said.textContent = `${spec.names[map.codes[i]] ?? ""}, point ${i + 1} of ${map.n}`;
+    if (i >= 0 || known >= 0) asked = setTimeout(() => { known = i; on.need?.(i); }, 50);
+    map.wake(false);
+  };
+  const seen = (i) => {  // moves the view so that a point is on it
+    const x = map.at[3 * i] / map.ratio, y = map.at[3 * i + 1] / map.ratio;
+    if (x < 8 || y < 8 || x > map.width - 8 || y > map.height - 8) pan(map.width / 2 - x, map.height / 2 - y);
+  };
+  const step = (by) => {  // to the next of those that are not dim
+    for (let k = 1, i = map.hover; k <= map.n; k++) {
+      i = (i < 0 ? (by > 0 ? 0 : map.n - 1) : (i + by + map.n) % map.n);
+      if ((!map.count || map.chosen[i]) && (map.lit < 0 || map.codes[i] === map.lit)) { point(i); return seen(i); }
+    }
+  };
+"""
+
+# %% ../nbs/60_mapping.ipynb #8911a258
 ATLAS += r"""
   const pan = (dx, dy) => {
     const s = map.view.zoom * fitted(map);
     map.view.x -= dx / s; map.view.y += dy / s; map.wake();
   };
+  const turn = (dx, dy) => { map.view.yaw -= dx * 0.01; map.view.tilt = clamp(map.view.tilt + dy * 0.01, -1.5, 1.5); map.wake(); };
+  const move = (dx, dy) => (spec.deep ? turn(dx, dy) : pan(dx, dy));
   const zoom = (factor, x = map.width / 2, y = map.height / 2) => {
     const s = fitted(map), old = map.view.zoom;
     map.view.zoom = clamp(old * factor, 0.3, 200);
     const gain = 1 / (s * old) - 1 / (s * map.view.zoom);
     map.view.x += (x - map.width / 2) * gain; map.view.y -= (y - map.height / 2) * gain; map.wake();
   };
-  const lasso = (yes) => { map.drawing = yes; above.style.cursor = yes ? "crosshair" : ""; said.textContent = yes ? "draw around points" : ""; };
+  const lasso = (yes) => {
+    map.drawing = yes; above.style.cursor = yes ? "crosshair" : ""; draw.setAttribute("aria-pressed", yes); draw.classList.toggle("sb-map-lit", yes);
+    if (yes) said.textContent = "draw around points";
+  };
   const pick = () => { if (map.hover >= 0) on.pick?.(map.hover); };
   const act = {
     Escape: () => { lasso(false); light(-1); map.choose([]); }, Enter: pick, l: () => lasso(!map.drawing), r: () => { map.view = home(); map.wake(); },
-    n: () => point((map.hover + 1) % map.n), p: () => point((map.hover + map.n - 1) % map.n),
+    n: () => step(1), p: () => step(-1), t: () => { map.named = !map.named; map.wake(false); },
     c: () => { if (map.hover >= 0) map.choose([...map.codes.keys()].filter((i) => map.codes[i] === map.codes[map.hover])); },
     "?": () => { help.hidden = !help.hidden; }, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8),
-    ArrowLeft: () => pan(40, 0), ArrowRight: () => pan(-40, 0), ArrowUp: () => pan(0, 40), ArrowDown: () => pan(0, -40),
+    ArrowLeft: () => move(40, 0), ArrowRight: () => move(-40, 0), ArrowUp: () => move(0, 40), ArrowDown: () => move(0, -40),
   };
+  const tally = make("span", tools, "sb-map-tally"), free = tool("clear", "Choose none (esc)", () => act.Escape());
+  const draw = tool("draw around", "Draw around points (L, or shift and drag)", () => act.l());
+  tool("names", "Names on the map (T)", () => act.t()); tool("reset", "Reset the view (R)", () => act.r()); tool("?", "Keys (?)", () => act["?"]());
   root.addEventListener("keydown", (e) => {
     const run = act[e.key.length === 1 ? e.key.toLowerCase() : e.key];
     if (!run || e.ctrlKey || e.metaKey || e.altKey || (e.key === "Enter" && e.target.tagName === "BUTTON") || !map.n) return;
@@ -228,32 +313,37 @@ ATLAS += r"""
   });
 """
 
-# %% ../nbs/60_mapping.ipynb #248c1f4c
+# %% ../nbs/60_mapping.ipynb #c8fd06dc
 ATLAS += r"""
-  let moved = 0, ours = false;
+  let moved = 0, ours = false, held = false;
   const listen = (type, run, options) => above.addEventListener(type, run, options);
   listen("pointerdown", (e) => {
-    root.focus({ preventScroll: true }); above.setPointerCapture(e.pointerId); moved = 0; ours = true;
-    if (e.shiftKey || map.drawing) map.loop = [[e.offsetX, e.offsetY]];
+    if (e.button) return;
+    root.focus({ preventScroll: true }); above.setPointerCapture(e.pointerId); moved = 0; ours = held = true;
+    if (e.shiftKey || map.drawing) { map.loop = [[e.offsetX, e.offsetY]]; point(-1); }
   });
   listen("pointermove", (e) => {
     ours ||= e.movementX !== 0 || e.movementY !== 0; moved += Math.abs(e.movementX) + Math.abs(e.movementY);
-    if (!(e.buttons & 1)) return point(nearestPoint(map, e.offsetX, e.offsetY, 12));
+    if (!held) return e.buttons ? undefined : point(nearestPoint(map, e.offsetX, e.offsetY, 12));
     if (map.loop) { map.loop.push([e.offsetX, e.offsetY]); return map.wake(false); }
-    if (spec.deep && !e.ctrlKey) { map.view.yaw -= e.movementX * 0.01; map.view.tilt = clamp(map.view.tilt + e.movementY * 0.01, -1.5, 1.5); map.wake(); }
-    else pan(e.movementX, e.movementY);
+    if (moved > 4 && map.hover >= 0) point(-1);
+    if (e.ctrlKey) pan(e.movementX, e.movementY); else move(e.movementX, e.movementY);
   });
   listen("pointerup", (e) => {
-    if (map.loop && map.loop.length > 2) { const loop = map.loop; map.loop = null; lasso(false); map.choose(inside(map, loop)); }
+    if (!held) return;
+    const loop = map.loop;
+    map.loop = null; held = false;
+    if (loop?.length > 2) { lasso(false); map.choose(inside(map, loop)); }
     else if (moved < 5) { point(nearestPoint(map, e.offsetX, e.offsetY, 12)); pick(); }
-    map.loop = null; map.wake(false);
+    map.wake(false);
   });
-  listen("pointerleave", () => { ours = false; point(-1); });
+  listen("pointercancel", () => { map.loop = null; held = false; map.wake(false); });
+  listen("pointerleave", () => { ours = false; if (!held) point(-1); });
   listen("wheel", (e) => { if (ours) { e.preventDefault(); zoom(Math.exp(-e.deltaY * 0.0015), e.offsetX, e.offsetY); } }, { passive: false });
   root.tabIndex = 0; root.setAttribute("role", "group"); root.setAttribute("aria-label", spec.label); root.dataset.lmSuppressShortcuts = "true";
-  const sized = new ResizeObserver(() => { if (stage.clientWidth !== map.width) map.resize(); }), untheme = onTheme(map.theme);
-  map.destroy = () => { cancelAnimationFrame(request); request = -1; sized.disconnect(); untheme(); clearTimeout(asked); };
-  map.points(data.points, spec.count, false); map.colour(spec, data.codes, data.flags); map.resize(); sized.observe(stage);
+  const watch = new ResizeObserver(() => { if (stage.clientWidth && stage.clientWidth !== map.width) map.resize(); }), untheme = onTheme(map.theme);
+  map.destroy = () => { cancelAnimationFrame(request); request = -1; watch.disconnect(); untheme(); clearTimeout(asked); };
+  map.tell(spec, data, false); map.resize(); watch.observe(stage);
   root.atlas = map;
   return map;
 }

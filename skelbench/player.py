@@ -80,7 +80,9 @@ function render({ model, el }) {
   const seen = () => player.set({ marks: model.get("_marks"), chosen: model.get("_chosen") });
   seen();
   model.on("change:_marks change:_chosen", seen);
-  model.on("change:data", () => { const now = model.get("data"); player.show(model.get("spec"), copied(now)); });
+  let due = false;  // description and bytes come in one message, and either may be as before
+  const again = () => { due = false; player.show(model.get("spec"), copied(model.get("data"))); };
+  model.on("change:spec change:data", () => { if (!due) { due = true; queueMicrotask(again); } });
   model.on("msg:custom", () => { asked = -Infinity; });
   model.on("change:frame", () => { if (!own) player.set({ frame: model.get("frame") }); });
   model.on("change:_wish", () => {
@@ -261,13 +263,13 @@ def fragment(spec: dict, data: bytes, **state) -> Html:
     state = {"frame": 0, "playing": True, "speed": 1., "loop": True} | state
     told = json.dumps({"spec": spec | state, "data": base64.b64encode(data).decode()}).replace("<", r"\u003c")
     start = """
-for (const host of document.querySelectorAll(".sb-host:not([data-ready])")) {
+for (const host of document.querySelectorAll(".sb-host[data-kind=player]:not([data-ready])")) {
   host.dataset.ready = "true";
   const { spec, data } = JSON.parse(host.querySelector("script").textContent);
   mount(host.querySelector(".sb-player"), spec, Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
 }
 """
-    return Html(f'<div class="sb-host"><style>{STYLE}</style><div class="sb-player"></div>'
+    return Html(f'<div class="sb-host" data-kind="player"><style>{STYLE}</style><div class="sb-player"></div>'
                 f'<script type="application/json">{told}</script><script type="module">{MODULE}{start}</script></div>')
 
 

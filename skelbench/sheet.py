@@ -149,14 +149,14 @@ def _to_html(self) -> Html:
     raw = {name: base64.b64encode(getattr(self, f"_{name}")).decode() for name in ("values", "mask", "outline")}
     told = json.dumps({"spec": self.spec, "raw": raw, "state": {"frame": self.frame, "rows": self.chosen}}).replace("<", r"\u003c")
     start = """
-for (const host of document.querySelectorAll(".sb-host:not([data-ready])")) {
+for (const host of document.querySelectorAll(".sb-host[data-kind=sheet]:not([data-ready])")) {
   host.dataset.ready = "true";
   const { spec, raw, state } = JSON.parse(host.querySelector("script").textContent), data = {};
   for (const name in raw) data[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0));
   mountSheet(host.querySelector(".sb-sheet"), spec, data).set(state);
 }
 """
-    return Html(f'<div class="sb-host"><style>{SHEET_STYLE}</style><div class="sb-player sb-sheet"></div>'
+    return Html(f'<div class="sb-host" data-kind="sheet"><style>{SHEET_STYLE}</style><div class="sb-player sb-sheet"></div>'
                 f'<script type="application/json">{told}</script><script type="module">{SHEET_MODULE}{start}</script></div>')
 
 # %% ../nbs/62_sheet.ipynb #37ec941d
