@@ -1,12 +1,4 @@
-"""How fast the map is: milliseconds between frames while 60,000 points pan and zoom, and from a click to a playing clip.
-
-    python tests/browser/measure_latent_explorer.py      (prints one JSON object; `NOTEBOOK` and `STEPS` are for a benchmark of all instruments)
-"""
-import json
-import statistics
-import tempfile
-from pathlib import Path
-
+"The map: milliseconds between frames while 60,000 points pan, zoom and turn; the explorer: from a click on a point to its clip playing."
 NOTEBOOK = ["""\
 import numpy as np, torch
 from skelbench.atlas import Atlas
@@ -70,34 +62,5 @@ def click(page, repeats=30):
     return times[3:]
 
 
-STEPS = {"map_60000_pan": _frames(0, "pan"), "map_60000_zoom": _frames(0, "zoom"), "map_60000_turn": _frames(1, "turn"), "click_to_playing_clip": click}
-
-
-def summary(times):
-    "Median and 95th percentile."
-    return {"median_ms": round(statistics.median(times), 1), "p95_ms": round(sorted(times)[int(.95 * len(times))], 1), "count": len(times)}
-
-
-def main():
-    from conftest import launch
-    from laboratory import idle, run_all, serve, write_notebook
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        folder, home = Path(place) / "lab", Path(place) / "home"
-        folder.mkdir(), home.mkdir()
-        arguments = ["jupyterlab", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--allow-root", f"--ServerApp.root_dir={folder}",
-                     "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-        write_notebook(folder / "measure.ipynb", *NOTEBOOK)
-        for address in serve(arguments, folder, home, "/api"):
-            browser = launch(playwright)
-            page = browser.new_page(viewport={"width": 1200, "height": 900})
-            run_all(page, f"{address}/lab/tree/measure.ipynb", there=READY)
-            idle(page)
-            page.wait_for_function("() => [...document.querySelectorAll('.sb-map')].every((e) => e.atlas?.draws > 0)")
-            print(json.dumps({name: summary(step(page)) for name, step in STEPS.items()}))
-            browser.close()
-
-
-if __name__ == "__main__":
-    main()
+STEPS = {"60,000 points: pan": _frames(0, "pan"), "60,000 points: zoom": _frames(0, "zoom"), "60,000 points: turn": _frames(1, "turn"),
+         "explorer: click to playing clip": click}
