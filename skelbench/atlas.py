@@ -302,7 +302,8 @@ def _to_html(
     raw = {name: base64.b64encode(getattr(self, name)).decode() for name in ("points", "codes", "flags")} | {"motions": base64.b64encode(data).decode()}
     told = {"spec": self.spec, "raw": raw, "clips": clips, "texts": texts and [str(t) for t in texts], "rows": rows}
     told = json.dumps(told).replace("<", r"\u003c")
-    return Html(f'<div class="sb-host" data-kind="map"><style>{MAP_STYLE}</style><div class="sb-player sb-map"></div><script type="application/json">{told}</script>'
+    return Html(f'<div class="sb-host" data-kind="map"><style>{MAP_STYLE}</style><div class="sb-player sb-map"></div>'
+                f'<script type="application/json">{told}</script>'
                 f'<script type="module">{CANVAS}{MOUNT}{ATLAS}{OVERLAY}{PAGE_START}</script></div>')
 
 # %% ../nbs/62_atlas.ipynb #836ebbfb
