@@ -67,6 +67,7 @@ def matrix_to_axis_angle(
 
 # %% ../nbs/03_geometry.ipynb #b4afc4d9
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)     # whoever asks first, the tables serve training, too
 def tree(
     skeleton: Skeleton,      # a tree of V joints
     device: torch.device,    # where the index tensors shall live

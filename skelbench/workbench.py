@@ -117,7 +117,7 @@ def ready_made(
 ) -> list[Path]:  # run folders
     "Small runs of three methods on the synthetic set, trained where they are not there yet. A stopped one goes on."
     folder, epochs = Path(folder), SMALL_EPOCHS | (epochs or {})
-    place, made = folder / f"synthetic-{clips}.skel", []
+    place = folder / f"synthetic-{clips}.skel"
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
         make_synthetic(clips=clips, seed=0).save(place)
@@ -128,14 +128,13 @@ def ready_made(
         seed_everything(0)
         model = method(data.skeleton, preset="small", **options)
         to = folder / f"{name}-{clips}-{epochs[name]}"
-        made.append(to)
         recipe = model.recipe(epochs=epochs[name], seed=0, probes=min(64, len(train)), snapshot_every=2)
         return fit(model, train, recipe, to=to, resume=to.exists(), device=device, protocol="xview", start_from=start_from)
 
     trained("swapclr", SwapCLR)
     trained("actclr", ActCLR, start_from=trained("moco", ActCLR, stage="moco", streams=("joint",), queue=64), streams=("joint",), queue=64)
     trained("focovil", FoCoViL)
-    return sorted(set(made), key=lambda path: path.name)
+    return [folder / f"{name}-{clips}-{epochs[name]}" for name in ("swapclr", "actclr", "focovil", "moco")]
 
 # %% ../nbs/66_workbench.ipynb #60056c59
 def app_notebook(

@@ -19,6 +19,7 @@ from skelbench.geometry import (
     smallest_rotation,
     spine_joint,
     spine_length,
+    tree,
     undo_min_max,
 )
 from skelbench.skeleton import BODY17, KINECT20, NTU25, SKELETONS
@@ -341,3 +342,12 @@ def test_min_max_without_extent():
 def test_placement_moves_with_its_device_call():
     placement = Placement(torch.eye(3)[None], torch.zeros(1, 3), torch.ones(1)).to("cpu")
     assert placement.rotation.device.type == "cpu" and torch.equal(placement.apply(torch.ones(1, 4, 3)), torch.ones(1, 4, 3))
+
+
+def test_tables_made_in_inference_mode_serve_training():
+    tree.cache_clear()
+    with torch.inference_mode():
+        forward_kinematics(torch.zeros(2, len(NTU25), 3), torch.ones(2, len(NTU25)), torch.zeros(2, 3), NTU25)
+    angles = torch.zeros(2, len(NTU25), 3, requires_grad=True)
+    forward_kinematics(angles, torch.ones(2, len(NTU25)), torch.zeros(2, 3), NTU25).square().sum().backward()
+    assert angles.grad is not None and not any(t.is_inference() for t in tree(NTU25, torch.device("cpu"))[2:])

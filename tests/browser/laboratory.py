@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def free_port():
 def answers(url):
     try:
         return urllib.request.urlopen(url, timeout=2).status == 200
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # somebody is there
     except OSError:
         return False
 
@@ -87,8 +90,8 @@ def idle(page, seconds=90):
 
 
 def run_all(page, url, there=".sb-player canvas", seconds=120):
-    "Opens a notebook, runs all its cells and waits until something of this kind is there."
-    page.goto(url, wait_until="commit")
+    "Opens a notebook, and no other that was open before, runs all its cells and waits until something of this kind is there."
+    page.goto(url if "?" in url else f"{url}?reset", wait_until="commit")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").first.wait_for()
     idle(page)

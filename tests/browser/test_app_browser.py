@@ -27,6 +27,7 @@ def test_every_tab_by_mouse_and_keyboard(watched, address, shots):
         page.screenshot(path=shots / f"app_{k}_{name.split()[0].lower()}.png", full_page=True)
     page.get_by_label("run", exact=True).select_option(label="swapclr-180-1")
     tabs.nth(0).click()
+    page.get_by_role("heading", name="Latent map of SwapCLR").wait_for()
     until(lambda: page.locator(".sb-map canvas:visible").count() > 0)
     page.screenshot(path=shots / "app_swapclr.png", full_page=True)
     tabs.nth(0).focus()

@@ -8,8 +8,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 COMPANIONS = sorted((ROOT / "nbs" / "companion").glob("*.ipynb"))
 CODE = "jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code')"
 SCROLLED = "jupyterapp.shell.currentWidget.content.node.querySelector('.jp-WindowedPanel-outer')"
-DRAWN = """all => all.filter(e => { const r = e.getBoundingClientRect(); return r.width && r.bottom > 0 && r.top < innerHeight; })
-    .map(e => e.player ? e.player.draws > 0 : e.querySelector("canvas") !== null)"""
+EMPTY = """all => all.filter(e => { const r = e.getBoundingClientRect(); return r.width && r.height && r.bottom > 0 && r.top < innerHeight; })
+    .filter(e => e.player ? !e.player.draws : !e.querySelector("canvas") && !e.innerText.trim()).map(e => `${e.className}: ${e.innerText}`)"""
 
 
 def outputs(page):
@@ -40,7 +40,11 @@ def test_companion_in_jupyterlab(path, watched, lab, shots):
 
     page.evaluate(f"{SCROLLED}.scrollTop = 0")
     for number in range(60):
-        until(lambda: all(page.locator(".sb-player").evaluate_all(DRAWN)), 30, "a widget is there and shows nothing")
+        end, empty = time.monotonic() + 30, ["not looked yet"]
+        while empty and time.monotonic() < end:
+            empty = page.locator(".sb-player").evaluate_all(EMPTY)
+            time.sleep(.1)
+        assert not empty, f"widgets that show nothing: {empty}"
         page.screenshot(path=shots / f"{path.stem}_{number:02}.png")
         top, height, total = page.evaluate(f"(e => [e.scrollTop, e.clientHeight, e.scrollHeight])({SCROLLED})")
         if top + height >= total - 2:
