@@ -162,9 +162,9 @@ def test_jupyterlab(watched, lab, trained, shots):
         early = settled(page, ".sb-map")
         assert state(page, "cockpit.epoch") == "2"
         page.locator(".sb-curves-canvas").click(position={"x": 50 + (plot(page, "wide") - 64) * 5 / (plot(page, "last") - 1), "y": 80})  # near epoch 6
-        until(lambda: re.search("Epoch [468]:", page.locator(".sb-words-help").all_inner_texts()[-1]))
+        until(lambda: "Epoch 2:" not in page.locator(".sb-words-help").all_inner_texts()[-1])
         time.sleep(1)
-        assert settled(page, ".sb-map") != early and state(page, "cockpit.epoch") in "468"
+        assert settled(page, ".sb-map") != early and 4 <= int(state(page, "cockpit.epoch")) <= max(8, plot(page, "last") / 5)
         look(page, shots / "cockpit_light.png")
         assert "clip" in page.locator(".widget-dropdown select").first.evaluate("e => e.selectedOptions[0].text")
 
