@@ -175,3 +175,11 @@ def test_queue_trains_a_first_stage_once_and_refuses_a_run_that_was_trained_othe
         file.write_text(json.dumps(info))
     status, _, err = said(capsys, *command)
     assert status == 2 and "temperature" in err and "2 rows failed" in err
+
+
+def test_rows_whose_results_would_share_a_file_are_refused(capsys, tmp_path):
+    rows = tmp_path / "rows.json"
+    both = [{"row": f"without {sign}", "method": "swapclr"} for sign in "+-"]
+    rows.write_text(json.dumps({"data": "a.skel", "protocol": "xview", "rows": both}))
+    status, _, err = said(capsys, "queue", rows, "--list")
+    assert status == 2 and "'without +'" in err and "'without -'" in err
