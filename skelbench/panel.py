@@ -42,6 +42,7 @@ export default { render({ model, el }) {
 .sb-words-title { font-size: 16px; font-weight: 600; } .sb-words-help { color: var(--jp-ui-font-color2, #666); }
 .sb-words-error { border-left: 3px solid #c9302c; padding-left: 8px; }
 .sb-panel { padding: 4px 0; } .sb-panel-row { flex-flow: row wrap; gap: 4px 12px; align-items: center; }
+.sb-panel > .widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 1 auto; min-width: 0; }
 .sb-panel .widget-inline-hbox .widget-label, .sb-panel-row .widget-label { width: auto; min-width: 0; }
 """
     text, kind = traitlets.Unicode("").tag(sync=True), traitlets.Enum(("title", "help", "said", "error"), "said").tag(sync=True)

@@ -144,7 +144,8 @@ def app_notebook(
 ) -> Path:
     "A notebook that opens the workbench on these runs."
     path, where = Path(folder) / "workbench.ipynb", [str(Path(run).resolve()) for run in runs]
-    source = f"from skelbench.workbench import workbench\n\nworkbench({where!r}, {None if data is None else str(Path(data).resolve())!r})"
+    source = (f"import os\n\nfrom skelbench.workbench import workbench\n\nos.chdir({str(Path.cwd())!r})  # runs say from here where their sets are\n"
+              f"workbench({where!r}, {None if data is None else str(Path(data).resolve())!r})")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path.parent.mkdir(parents=True, exist_ok=True)

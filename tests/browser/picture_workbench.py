@@ -20,10 +20,12 @@ SHOWN = (("Latent explorer", "swapclr"), ("Actionlet lens", "actclr"), ("In-pain
 
 def opened(page, instrument, run):
     "The panel of one instrument on one run, with something to see in it."
-    page.get_by_label("run", exact=True).select_option(label=run)
+    chosen = page.get_by_label("run", exact=True)
+    if chosen.evaluate("e => e.selectedOptions[0].text") != run:
+        chosen.select_option(label=run)
     page.get_by_role("tab").nth(list(INSTRUMENTS).index(instrument)).click()
     panel = page.locator(".sb-panel .sb-panel:visible").first
-    until(lambda: panel.locator("canvas").count() > 0)
+    until(lambda: panel.locator("canvas").count() > 0, 150, f"{instrument} did not open on {run}")
     page.wait_for_timeout(4000)
     if instrument == "Latent explorer":
         above = panel.locator(".sb-map-above").first
@@ -46,6 +48,7 @@ def main():
             page = browser.new_page(viewport={"width": 900, "height": 900}, device_scale_factor=1)
             page.goto(address, wait_until="commit")
             page.get_by_role("heading", name="Workbench").wait_for(timeout=90_000)
+            until(lambda page=page: page.locator("canvas:visible").count() > 1, 90)
             taken = [Image.open(io.BytesIO(opened(page, name, names[run]).screenshot())).convert("RGB") for name, run in SHOWN]
             browser.close()
     left, right = taken[0::2], taken[1::2]

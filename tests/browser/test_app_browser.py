@@ -1,4 +1,6 @@
 "The workbench as a page of its own, served by Voila."
+import contextlib
+
 import pytest
 from laboratory import of_ours, serve, until
 
@@ -10,8 +12,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder, home = tmp_path_factory.mktemp("app"), tmp_path_factory.mktemp("home")
-    runs = ready_made(folder, clips=180, epochs={"moco": 1, "actclr": 1, "swapclr": 1, "focovil": 1}, device="cpu")
-    notebook = app_notebook(folder, runs)
+    with contextlib.chdir(folder.parent):  # as somebody would call it: with a relative path
+        runs = ready_made(folder.name, clips=180, epochs={"moco": 1, "actclr": 1, "swapclr": 1, "focovil": 1}, device="cpu")
+        notebook = app_notebook(folder, runs)
     yield from serve(["voila", str(notebook), "--Voila.ip=127.0.0.1"], folder, home, "/static/voila.js")
 
 
