@@ -16,8 +16,6 @@ from skelbench.skeleton import BODY17, NTU25
 from skelbench.streams import fixed_length
 from skelbench.synthetic import make_synthetic
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def data() -> SkeletonSet:
