@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import __version__, commands
+from . import __version__, commands, data_commands
 from .commands import METHODS
 
 # %% ../nbs/70_cli.ipynb #641d2ef2
@@ -33,26 +33,58 @@ def _common(parser, run=False, data=False):
         parser.add_argument("--protocol", help="xview, cameras:1/2, folds:subject/4, a file (default: the run's own)")
 
 
+def _set_command(data, name, about, run, *arguments, writes=True):
+    "A command of `data`, with positional arguments in this order."
+    p = data.add_parser(name, help=about)
+    for argument in arguments:
+        p.add_argument(argument, help={"set": "a set folder", "source": "zip, folder or file", "destination": "what to write"}.get(argument))
+    if writes:
+        p.add_argument("--overwrite", action="store_true", help="replace what is there already")
+    _common(p)
+    p.set_defaults(run_command=run)
+    return p
+
+
 def _data_commands(top):
     data = top.add_parser("data", help="sets of recordings").add_subparsers(dest="data_command", required=True, parser_class=_Parser)
-    p = data.add_parser("import", help="read a published release into a set folder")
-    p.add_argument("format", help="nw_ucla")
-    p.add_argument("source", help="zip or folder")
-    p.add_argument("destination", help="the set folder to make")
-    _common(p)
-    p.set_defaults(run_command=commands.data_import)
-    p = data.add_parser("info", help="what is in a set")
-    p.add_argument("set")
-    _common(p)
-    p.set_defaults(run_command=commands.data_info)
-    p = data.add_parser("synth", help="make a synthetic set, whose truth is known")
-    p.add_argument("destination")
+    _set_command(data, "formats", "the formats that can be imported, and their options", data_commands.data_formats, writes=False)
+    p = _set_command(data, "import", "read a release, or one's own recordings, into a set folder", data_commands.data_import, "format", "source")
+    p.add_argument("destination", nargs="?", help="the set folder to make, by habit NAME.skel")
+    p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the format, see `skelbench data formats`")
+    p.add_argument("--workers", type=int, help="processes that read (default: as many as it is worth)")
+    p.add_argument("--dry-run", action="store_true", help="say what was understood, and write nothing")
+    _set_command(data, "info", "what is in a set", data_commands.data_info, "set", writes=False)
+    p = _set_command(data, "check", "look for copies, leaks, frozen frames, jumps, wrong units and other faults", data_commands.data_check, "set", writes=False)
+    p.add_argument("--protocol", help="whose split is looked at (default: all that the set brings)")
+    p.add_argument("--limit", action="append", default=[], metavar="KEY=VALUE", help="another limit of the check, as in length=8")
+    p = _set_command(data, "synth", "make a synthetic set, whose truth is known", data_commands.data_synth, "destination", writes=False)
     p.add_argument("--clips", type=int, default=1000)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--skeleton", default="body17")
     p.add_argument("--cameras", type=int, default=3)
+
+# %% ../nbs/70_cli.ipynb #2ed7205b
+def _more_data_commands(top):
+    data = top.choices["data"]._subparsers._group_actions[0]
+    p = _set_command(data, "select", "a part of a set as a set of its own", data_commands.data_select, "set", "destination")
+    for name, about in (("classes", "names"), ("subjects", "numbers"), ("cameras", "numbers"), ("names", "names of clips, or a file of them")):
+        p.add_argument(f"--{name}", help=f"{about}, with commas")
+    p.add_argument("--protocol", help="with --side: one side of a split")
+    p.add_argument("--side", choices=["train", "test"])
+    p.add_argument("--fold", type=int, help="which split, from 1, where the protocol has several")
+    p.add_argument("--fraction", type=float, help="of every class, drawn")
+    p.add_argument("--seed", type=int, default=0)
+    p = data.add_parser("merge", help="several sets as one")
+    p.add_argument("sets", nargs="+", help="set folders")
+    p.add_argument("destination", help="what to write")
+    p.add_argument("--name")
+    p.add_argument("--same-subjects", action="store_true", help="subject 3 of every set is the same person")
+    p.add_argument("--overwrite", action="store_true", help="replace what is there already")
     _common(p)
-    p.set_defaults(run_command=commands.data_synth)
+    p.set_defaults(run_command=data_commands.data_merge)
+    p = _set_command(data, "export", "a set as files for other programs, or as a page that plays", data_commands.data_export, "set", "destination")
+    p.add_argument("--to", required=True, choices=["csv", "npz", "bvh", "html"])
+    p.add_argument("--clips", help="names of clips, with commas (default: all; html: 24 from all over)")
 
 # %% ../nbs/70_cli.ipynb #9fcfc4f1
 def _training_commands(top):
@@ -148,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="skelbench", description="A research workbench for self-supervised skeleton-based action recognition.")
     top.add_argument("--version", action="version", version=f"skelbench {__version__}")
     below = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_data_commands, _training_commands, _evaluation_commands, _other_commands, _looking_commands):
+    for add in (_data_commands, _more_data_commands, _training_commands, _evaluation_commands, _other_commands, _looking_commands):
         add(below)
     return top
 

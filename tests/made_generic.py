@@ -1,0 +1,159 @@
+"Recordings as strangers have them: one known motion, written in many layouts."
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from skelbench.layouts import BODIES, read_parts
+
+PLACES = {("", "pelvis"): (0, .95, 0), ("", "spine"): (0, 1.05, -.01), ("", "chest"): (0, 1.3, -.02), ("", "shoulder_centre"): (0, 1.42, 0),
+          ("", "neck"): (0, 1.47, .01), ("", "head"): (0, 1.6, .02), ("", "top"): (0, 1.75, 0), ("", "nose"): (0, 1.6, .1), ("s", "eye"): (.03, 1.63, .08),
+          ("s", "ear"): (.07, 1.6, .01), ("s", "mouth"): (.02, 1.55, .09), ("s", "clavicle"): (.05, 1.42, 0), ("s", "shoulder"): (.18, 1.4, 0),
+          ("s", "elbow"): (.25, 1.15, .01), ("s", "wrist"): (.27, .92, .05), ("s", "hand"): (.27, .85, .06), ("s", "thumb"): (.25, .84, .1),
+          ("s", "tip"): (.28, .78, .08), ("s", "hip"): (.1, .92, 0), ("s", "knee"): (.11, .5, .02), ("s", "ankle"): (.11, .1, -.02),
+          ("s", "heel"): (.11, .04, -.06), ("s", "foot"): (.12, .05, .08), ("s", "toe"): (.12, .03, .15)}
+KINECT = ("SpineBase SpineMid Neck Head ShoulderLeft ElbowLeft WristLeft HandLeft ShoulderRight ElbowRight WristRight HandRight HipLeft KneeLeft "
+          "AnkleLeft FootLeft HipRight KneeRight AnkleRight FootRight SpineShoulder HandTipLeft ThumbLeft HandTipRight ThumbRight").split()
+MIXAMO = ("Hips Spine Spine1 Spine2 Neck Head LeftShoulder LeftArm LeftForeArm LeftHand RightShoulder RightArm RightForeArm RightHand "
+          "LeftUpLeg LeftLeg LeftFoot LeftToeBase RightUpLeg RightLeg RightFoot RightToeBase").split()
+ACTIONS, PEOPLE = ("wave", "walk"), ("anna", "ben", "cleo")
+
+
+def motion(names, frames=30, seed=0):
+    "(T, V, 3) metres, y up: a rigid body that turns and walks, and swings its left arm."
+    rng, T = np.random.default_rng(seed), np.arange(frames)[:, None]
+    parts = read_parts(list(names))
+    pose = np.array([np.array(PLACES["s" if side else "", part]) * (-1 if side == "right" else 1, 1, 1)
+                     + (0, .04 * order if part in ("spine", "neck") else 0, 0) for side, part, order in parts], float)
+    out = np.repeat(pose[None], frames, 0)
+    arm = [i for i, (side, part, _) in enumerate(parts) if side == "left" and part in ("elbow", "wrist", "hand", "thumb", "tip")]
+    turn, at = .8 * np.sin(T / 5 + rng.uniform(0, 6)), np.array(PLACES["s", "shoulder"])
+    own = out[:, arm] - at
+    c, s = np.cos(turn), np.sin(turn)
+    out[:, arm] = at + np.stack([own[..., 0], c * own[..., 1] - s * own[..., 2], s * own[..., 1] + c * own[..., 2]], -1)
+    yaw = .5 * np.sin(T / 9 + rng.uniform(0, 6))
+    x, z = out[..., 0].copy(), out[..., 2].copy()
+    out[..., 0], out[..., 2] = np.cos(yaw) * x + np.sin(yaw) * z + .01 * T, np.cos(yaw) * z - np.sin(yaw) * x + 2.5
+    return out
+
+
+def clips(names, frames=12):
+    "(action, person, repetition, (T, V, 3)) of 12 clips that differ in length."
+    return [(a, p, r, motion(names, frames + 3 * k + r, 10 * i + 3 * k + r)) for i, a in enumerate(ACTIONS) for k, p in enumerate(PEOPLE) for r in (1, 2)]
+
+
+def pixels(joints):
+    "(T, V, 2) a picture of 640 x 480, y down, of a body 2.5 m away."
+    return np.stack([320 + 200 * joints[..., 0], 440 - 200 * joints[..., 1]], -1)
+
+
+def z_up(joints):
+    return np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], -1)
+
+
+def write(folder, name, data):
+    path = Path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def wide_csv(folder):
+    "A folder a class; a time column; Kinect's names; metres; a joint that is lost in one frame."
+    for a, p, r, x in clips(KINECT):
+        rows = [[f"{t / 30:.4f}", *(f"{v:.5f}" for v in frame.ravel())] for t, frame in enumerate(x)]
+        rows[4][1 + 3 * 6:4 + 3 * 6] = ["", "", ""]
+        write(folder, f"{a}/{p}_{r}.csv", "\n".join([",".join(["time", *(f"{j}_{k}" for j in KINECT for k in "XYZ")]), *map(",".join, rows)]) + "\n")
+    write(folder, "README.txt", "recorded in spring\n")
+
+
+def long_csv(folder):
+    "A row a joint, two people, millimetres, z up, semicolons and decimal commas, CRLF; class and person in the name."
+    for a, p, r, x in clips(MIXAMO):
+        lines = ["Frame;Timestamp (ms);Body;Joint;X (mm);Y (mm);Z (mm)"]
+        for t in range(len(x)):
+            for body in (1, 2) if t > 4 else (1,):
+                for j, v in zip(MIXAMO, z_up(x[t] + (0, 0, body - 1)) * 1000):
+                    lines.append(f"{t + 100};{t * 20};{body};{j};" + ";".join(f"{c:.2f}".replace(".", ",") for c in v))
+        write(folder, f"{a}_{p}_{r}.csv", "\r\n".join(lines) + "\r\n")
+
+
+def deeplabcut(folder):
+    "Three header lines, pixels, likelihood; some joints lost."
+    names = [n.replace("_", "") for n in BODIES["coco17"]]
+    for a, p, r, x in clips(BODIES["coco17"]):
+        flat, lines = pixels(x), [",".join(row) for row in (["scorer"] + ["net"] * 51, ["bodyparts", *(n for n in names for _ in range(3))],
+                                                             ["coords"] + ["x", "y", "likelihood"] * 17)]
+        for t, frame in enumerate(flat):
+            lines.append(",".join([str(t), *(f"{v:.2f}" for j, (u, w) in enumerate(frame) for v in ((0, 0, 0) if (t + j) % 11 == 0 else (u, w, .9)))]))
+        write(folder, f"{p}-{a}-{r}DLC.csv", "\n".join(lines) + "\n")
+
+
+def openpose(folder):
+    "A file a frame, a folder a clip, BODY_25; nobody in one frame, two people in some."
+    for a, p, r, x in clips(BODIES["body25"], 6):
+        flat = pixels(x)
+        for t, frame in enumerate(flat):
+            people = [] if t == 3 else [frame, frame + (100, 0)] if t % 2 else [frame]
+            row = [{"person_id": [-1], "pose_keypoints_2d": [round(float(v), 3) for u, w in body for v in (u, w, .8)], "face_keypoints_2d": []}
+                   for body in people]
+            write(folder, f"{a}/{p}_{r}/{p}_{r}_{t:012d}_keypoints.json", json.dumps({"version": 1.3, "people": row}))
+
+
+def mediapipe(folder):
+    "A file a clip, pictures and world landmarks, y down, visibility."
+    for a, p, r, x in clips(BODIES["mediapipe33"]):
+        frames = [{"timestamp_ms": t * 40, "pose_landmarks": [{"x": (u / 640), "y": w / 480, "z": 0.1, "visibility": .9} for u, w in f2],
+                   "pose_world_landmarks": [{"x": v[0], "y": 1 - v[1], "z": 2.5 - v[2], "visibility": .9} for v in f]}
+                  for t, (f, f2) in enumerate(zip(x, pixels(x)))]
+        write(folder, f"{a}_{p}_{r}.json", json.dumps({"fps": 25, "frames": frames}))
+
+
+def alphapose(folder):
+    "COCO-style results: a list of people, each with the picture it is in."
+    for a, p, r, x in clips(BODIES["coco17"]):
+        rows = [{"image_id": f"{t:06d}.jpg", "category_id": 1, "keypoints": [round(float(v), 2) for u, w in pixels(f) + (150 * k, 0) for v in (u, w, .7)],
+                 "score": 2.5 - k, "idx": k + 1} for t, f in enumerate(x) for k in ((0, 1) if t > 5 else (0,))]
+        write(folder, f"{a}/{p}_{r}.json", json.dumps(rows))
+
+
+def one_npz(folder):
+    "One archive of all clips, cut to one length, with labels and names."
+    data = clips(KINECT)
+    file = io.BytesIO()
+    np.savez_compressed(file, x=np.stack([d[3][:12] for d in data]).astype("f4"), y=np.array([ACTIONS.index(d[0]) for d in data]),
+                        joint_names=np.array(KINECT), fps=30)
+    write(folder, "train.npz", file.getvalue())
+
+
+def npy(folder):
+    "(C, T, V, M) as ST-GCN has them, NTU's order, no names; a table of labels beside them."
+    lines = ["file,label,subject,camera"]
+    for i, (a, p, r, x) in enumerate(clips(KINECT)):
+        file = io.BytesIO()
+        np.save(file, np.stack([x, np.zeros_like(x)], 3).transpose(2, 0, 1, 3).astype("f4"))
+        write(folder, f"{i:03d}.npy", file.getvalue())
+        lines.append(f"{i:03d}.npy,{a},{p},{1 + r}")
+    write(folder, "labels.csv", "\n".join(lines) + "\n")
+
+
+def matlab(folder):
+    "A structure with a matrix of frames by joints by coordinates, centimetres, and a cell of names."
+    from scipy.io import savemat
+
+    for a, p, r, x in clips(MIXAMO):
+        file = io.BytesIO()
+        savemat(file, {"rec": {"pos": x * 100, "rate": 50., "names": np.array(MIXAMO, object)}, "note": "made"}, do_compression=r == 2)
+        write(folder, f"{a}_{p}_{r}.mat", file.getvalue())
+
+
+def nested_json(folder):
+    "Frames of named joints, inches, a label inside."
+    for i, (a, p, r, x) in enumerate(clips(MIXAMO)):
+        frames = [{"t": f"2024-05-01T10:00:{t / 20:09.6f}", "joints": {j: dict(zip("xyz", (v / .0254).round(4).tolist())) for j, v in zip(MIXAMO, f)}}
+                  for t, f in enumerate(x)]
+        write(folder, f"{i}.json", json.dumps({"action": a, "data": {"frames": frames}}))
+
+
+LAYOUTS = {f.__name__: f for f in (wide_csv, long_csv, deeplabcut, openpose, mediapipe, alphapose, one_npz, npy, matlab, nested_json)}
