@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from .clips import SkeletonBatch, SkeletonSet
 from .curves import Curves
-from .datasets import open_set
 from .evaluation import device_of, frames_of, method_of
 from .focal import check_temperature, cosines, focal_weights, view_chance, view_pairs, weighted_contrast
 from .matrix import Matrix
@@ -25,7 +24,8 @@ from .pairs import paired_rows
 from .panel import Panel, Words, nothing, row, run_and_clips
 from .player import Player
 from .preparation import augmentation_steps, evaluating, place, two_views
-from .streams import fixed_length
+from .runs import own_split
+from .streams import fixed_length, pace
 
 # %% ../nbs/64_focal_lens.ipynb #c7eddebd
 def codes(data: SkeletonSet) -> tuple[Tensor, Tensor]:  # (N,) long each
@@ -123,13 +123,11 @@ def training_side(
     info = {} if isinstance(run, nn.Module) else run.info
     if data is not None and info.get("fingerprint") == data.fingerprint:
         return data
-    source, protocol = info.get("data"), (info.get("protocol") or "").partition("#")[0]
     try:
-        whole = open_set(source) if source and Path(source).exists() else None
-        sides = [] if whole is None else [whole, *([part[1] for part in whole.splits(protocol)] if protocol else [])]
+        train, _ = own_split(info, whole=True)
     except (ValueError, OSError):
         return None
-    return next((side for side in sides if side.fingerprint == info.get("fingerprint")), None)
+    return train if train.fingerprint == info.get("fingerprint") else None
 
 
 def moved(
@@ -324,7 +322,7 @@ class FocalLens(Panel):
         "Raises ValueError for features that are not finite."
         self.run, self.method, self.data, self.frames = run, method_of(run), data, frames_of(run) or 50
         self._clips, self._quiet, self.told, self.matrix, self.player, self.curves = clips, False, Words(), None, None, None
-        self._fps = float(np.clip(self.frames / max((data.table["frames"] / data.table["fps"].fillna(30.)).mean(), 1e-3), 5, 60))
+        self._fps = float(np.clip(np.median(pace(data, slice(None), self.frames)), 5, 60))
         arguments, name = getattr(self.method, "arguments", {}), type(self.method).__name__
         trained = bool(arguments.get("focal"))
         self._stranger = "" if trained else f"{name} was not trained with focal weights: these are what Eq. 5 would give it."
