@@ -26,7 +26,7 @@ CELL = f"""k => {{
 def _timed(page, act, what):
     "Milliseconds from a call in the page to another of these in the player, both pictures having been drawn meanwhile."
     changed = "(a, b) => b[0] !== a[0] && b[1] > a[1] && b[2] > a[2]"
-    return timed(page, act, f"() => [{what}, {PLAYER}.draws, {SHEET}.sheet.draws]", warm=5, changed=changed, pause=120)
+    return timed(page, act, f"() => [{what}, {PLAYER}.draws, {SHEET}.sheet.draws]", warm=6, changed=changed, pause=120)
 
 
 def _slide(page, label):
