@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_beside', 'write_json', 'read_lines', 'write_lines', 'append_line', 'checkpoints', 'save_tensors',
            'save_checkpoint', 'read_checkpoint', 'restore_model', 'restore_optimizers', 'random_states',
-           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'origin',
-           'describe', 'differences', 'claim_folder']
+           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'trained_on',
+           'origin', 'describe', 'differences', 'claim_folder']
 
 # %% ../nbs/39_runs.ipynb #98d98394
 import importlib
@@ -283,6 +283,21 @@ def own_split(
     if number and not (number.isdigit() and 1 <= int(number) <= len(splits)):
         raise ValueError(f"{protocol} has splits 1 to {len(splits)}, not {number}")
     return splits[int(number or 1) - 1][1:]
+
+
+def trained_on(
+    run,                            # a `Run`, or a method, of which nothing is known
+    data: SkeletonSet | None = None,    # perhaps the very clips
+) -> SkeletonSet | None:            # None: they are not to be had
+    "The clips that a run was trained on, known by their fingerprint: `data` if they are it, else from where the set lay."
+    info = getattr(run, "info", None) or {}
+    if data is not None and info.get("fingerprint") == data.fingerprint:
+        return data
+    try:
+        train, _ = own_split(info, whole=True)
+    except (ValueError, OSError):
+        return None
+    return train if train.fingerprint == info.get("fingerprint") else None
 
 # %% ../nbs/39_runs.ipynb #c1274184
 def origin(

@@ -85,3 +85,26 @@ def test_focal_lens(watched, lab, shots):
     restart(page)
     until(lambda: page.locator(".sb-matrix canvas").count() and at(page) and at(page) != here, 60)
     assert of_ours(page.complaints) == []
+
+
+def test_its_page_opens_from_disk(watched, tmp_path, shots):
+    import torch
+
+    from skelbench.focal_lens import focal
+    from skelbench.focovil import FoCoViL
+    from skelbench.page import write_page
+    from skelbench.synthetic import make_synthetic
+
+    data = make_synthetic(clips=48, seed=0)
+    torch.manual_seed(0)
+    lens = focal(FoCoViL(data.skeleton, preset="small").eval(), data, clips=16)
+    page = watched(write_page(tmp_path / "focal.html", "Focal", [("Pairs", lens.to_html())]).as_uri())
+    until(lambda: page.locator(".sb-player:not(.sb-matrix)").evaluate("e => e.player?.draws > 2"))
+    page.locator(".sb-matrix-canvas").hover(position={"x": 250, "y": 60})
+    until(lambda: "similarity" in page.locator(".sb-matrix-here").inner_text())
+    page.locator(".sb-matrix").focus()
+    before = page.locator(".sb-matrix .sb-said").inner_text()
+    page.keyboard.press("ArrowDown")
+    until(lambda: page.locator(".sb-matrix .sb-said").inner_text() != before)
+    page.screenshot(path=shots / "focal_lens_page.png", full_page=True)
+    assert page.complaints == []

@@ -1,7 +1,7 @@
 "In-painting and generation studio in JupyterLab and on a page: what a hand takes away, drags and clicks is seen in the picture and in Python."
 import pytest
 import torch
-from laboratory import idle, of_ours, opened, reload, theme, told, until
+from laboratory import idle, of_ours, opened, reload, restart, theme, told, until
 
 from skelbench.generation_studio import generate_motions
 from skelbench.inpainting_studio import paint
@@ -134,6 +134,15 @@ def test_jupyterlab(watched, lab, shots):
     press(page, "temperature", "ArrowLeft")
     until(lambda: cells(page, 1) != names, 30)
     whole(page, shots / "generation_narrow.png", 1)
+
+    # a kernel that begins again: both are made anew, and heard
+    restart(page)
+    until(lambda: page.locator(".sb-panel").count() == 2 and page.locator(".sb-player:not(.sb-sheet) canvas").count() == 2, 120)
+    idle(page)
+    until(lambda: len(cells(page, 0)) == 3, 30)
+    names = cells(page, 1)
+    press(page, "temperature", "ArrowLeft")
+    until(lambda: cells(page, 1) != names, 30)
     assert of_ours(page.complaints) == []
 
 
