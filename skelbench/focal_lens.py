@@ -262,11 +262,12 @@ def _pair(self) -> None:
 
 
 def _to_html(self) -> Html:
-    "The matrix as it is now, the chosen pair, and below it the two hardest pairs of each kind, playing without a kernel."
-    pairs = [self._picked, *_hard(self, "positive", 2), *_hard(self, "negative", 2)]
-    motions, shown = _clips(self, [k for pair in pairs for k in pair])
-    player = Player(motions, self.method.skeleton, fps=self._fps, height=300, **shown)
-    said = f"Pairs of motions: {self.told.text}; then the hardest positives and the hardest negatives, as far as there are any."
+    "The matrix as it is now, and the two hardest pairs of each kind side by side, playing without a kernel."
+    pairs = [(kind, *pair) for kind in ("positive", "negative") for pair in _hard(self, kind, 2)] or [("chosen", *self._picked)]
+    motions, shown = _clips(self, [k for _, i, j in pairs for k in (i, j)])
+    told = [f"{kind} {self._found['similarity'][i, j]:.2f}: {self.data.classes[int(self._batch.label[k])]}" for kind, i, j in pairs for k in (i, j)]
+    player = Player(motions, self.method.skeleton, fps=self._fps, height=300, **shown | {"names": told})
+    said = "The hardest pairs, two and two: the least similar positives and the most similar negatives, with the cosine."
     return Html(f"<section><h3>Focal lens</h3>{self.matrix.to_html()}<p>{html.escape(said)}</p>{player.to_html()}</section>")
 
 
