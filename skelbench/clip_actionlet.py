@@ -21,7 +21,7 @@ from .clips import SkeletonBatch, SkeletonSet
 from .evaluation import device_of
 from .mixing import motion_adaptive, others, skeleton_adain
 from .preparation import evaluating, place
-from .streams import fixed_length, root_relative, stream
+from .streams import fixed_length, pace, root_relative, stream
 
 # %% ../nbs/56_clip_actionlet.ipynb #1bac5614
 def inner_activation(
@@ -164,8 +164,7 @@ class SeenClip:
         self.batch, self.placed, self.anchor = first.replace(**keep), self.joints[:1, self.present], anchor_of(anchor.to(device), max(frames, 2))
         self.seen = self.batch.valid[0]  # (M, T, V) of the people that are there
         self.truth = None if first.moving is None else (self.batch.moving & self.batch.valid)[0]
-        fps, length = float(data.table["fps"].iloc[row]), max(int(data.table["frames"].iloc[row]), 1)
-        self.fps = (fps if np.isfinite(fps) and fps > 0 else 30.) * max(frames, 2) / length  # as fast as it was
+        self.fps = float(pace(data, row, max(frames, 2)))
         self._raw, self._ready = {}, {}
 
     def found(self, source: str, names, layer: int | None, rounds: int) -> Tensor:

@@ -99,23 +99,16 @@ def params(a) -> dict:
 
 # %% ../nbs/65_commands.ipynb #580ce586
 def opened(a):
-    "The run, and (name, train, test) of the split that it belongs to."
-    from skelbench.datasets import open_set
-    from skelbench.training import load
+    "The run, and both sides of the split that it belongs to."
+    from skelbench.runs import load, own_split
 
     run = load(a.run, device=a.device)
-    source = a.data or run.info.get("data") or ""
-    if not source or not Path(source).exists():
-        raise FileNotFoundError(f"{a.run} was trained on {source or 'a set in memory'}, which is not there: give --data")
-    protocol, _, split = (a.protocol or run.info.get("protocol") or "").partition("#")
-    if not protocol:
-        raise ValueError(f"{a.run} was trained without a protocol: give --protocol")
-    splits = open_set(source).splits(protocol)
-    if len(splits) > 1 and not split:
-        raise ValueError(f"{protocol} has {len(splits)} splits: name one, as in {protocol}#1")
-    if split and not (split.isdigit() and 1 <= int(split) <= len(splits)):
-        raise ValueError(f"{protocol} has splits 1 to {len(splits)}, not {split}")
-    return run, *splits[int(split or 1) - 1][1:]
+    try:
+        return run, *own_split(run.info, a.data, a.protocol)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{a.run}: {error}: give --data") from None
+    except ValueError as error:
+        raise ValueError(f"{a.run}: {error}{'' if a.protocol or run.info.get('protocol') else ': give --protocol'}") from None
 
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['decoded', 'halves', 'generate', 'decoding', 'comparable', 'distance_mm', 'between_samples', 'as_clips', 'probe_of',
            'classes_of', 'crossed', 'share', 'same_class_pairs', 'seeds_of', 'mm', 'distances', 'classes_kept',
-           'evaluate_generation', 'train_of', 'pace', 'keep']
+           'evaluate_generation', 'train_of', 'keep']
 
 # %% ../nbs/53_generation.ipynb #b104d19b
 import time
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from .clips import SkeletonBatch, SkeletonSet
-from .datasets import open_set
 from .evaluation import check_skeleton, check_split, describe, device_of, embed, frames_of, labels_of, method_of
 from .geometry import align_body, bone_lengths
 from .inpainting import interpolated, reconstruction
 from .preparation import evaluating
 from .probes import fit_linear, standardised, stream_scores
+from .runs import own_split
 from .skeleton import Skeleton
 from .streams import fixed_length
 
@@ -270,22 +270,10 @@ def train_of(
 ) -> SkeletonSet | None:
     "The training side of the split that a run belongs to, where the run says which and the set is there."
     info = getattr(run, "info", None) or {}
-    source, (protocol, _, split) = info.get("data"), (info.get("protocol") or "").partition("#")
-    try: return open_set(source).splits(protocol)[int(split or 1) - 1][1] if source and protocol else None
+    try: return own_split(info)[0]
     except (ValueError, OSError): return None
 
-# %% ../nbs/53_generation.ipynb #d19e1f3b
-def pace(
-    data: SkeletonSet,
-    row: int,  # of a clip
-    frames: int,  # after resampling
-) -> float:  # frames a second at which the resampled clip lasts as long as it did
-    "The rate of a resampled clip; 30 a second is taken for a clip that does not know its own."
-    fps, own = float(data.table["fps"].iloc[row]), int(data.table["frames"].iloc[row])
-    fps = fps if fps > 0 else 30.0
-    return fps * (frames - 1) / (own - 1) if own > 1 and frames > 1 else fps
-
-
+# %% ../nbs/53_generation.ipynb #1e4e964b
 def _addable(old: SkeletonSet, data: SkeletonSet, folder) -> None:
     "Raises ValueError where clips of one set cannot stand in the other."
     for what in ("joints", "parents"):

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from .clips import SkeletonBatch, SkeletonSet
 from .evaluation import device_of, frames_of, method_of
-from .generation import decoding, keep, pace, train_of
+from .generation import decoding, keep, train_of
 from .geometry import spine_length
 from .inpainting import blended, error_mm, gap_of, hold_last, left_over, linear_interpolation, mean_pose, reconstruction, remove
 from .panel import ClipChooser, Panel, Words, nothing, row as side_by_side, run_and_clips
 from .player import Html, Player
 from .sheet import Sheet
-from .streams import fixed_length
+from .streams import fixed_length, pace
 
 TITLE, MOST = "In-painting studio", 8  # answers at most
 
@@ -116,7 +116,7 @@ def _motions(self) -> dict:
 
 def _show(self, everything: bool = True) -> None:
     "Motions, map and numbers as they are now; the map's mask only if it was not painted there."
-    told = _motions(self) | {"fps": pace(self.data, self.chooser.row, self.frames)}
+    told = _motions(self) | {"fps": float(pace(self.data, self.chooser.row, self.frames))}
     told["height"] = None if len(told["names"]) < 7 else 460  # two rows, so that names have room
     if self.player is None:
         self.player = Player(skeleton=self.data.skeleton, **told)
@@ -261,7 +261,7 @@ def _save(
         raise ValueError("name the folder of a set to keep it in")
     own, made = self.data.table.iloc[self.chooser.row], self.result
     clip = {k: int(own[k]) for k in ("label", "subject", "camera", "setup")} | {"scene": str(own["scene"]), "name": name or f"{own['name']} in-painted"}
-    clip |= {"fps": pace(self.data, self.chooser.row, self.frames)} | {k: getattr(made, k)[0].transpose(0, 1).cpu().numpy() for k in ("joints", "valid")}
+    clip |= {"fps": float(pace(self.data, self.chooser.row, self.frames))} | {k: getattr(made, k)[0].transpose(0, 1).cpu().numpy() for k in ("joints", "valid")}
     kept = keep(folder, [clip], self.data, f"in-painted by {type(self.method).__name__} from {self.data.name}")
     self.say(f"kept in {folder}, which now has {len(kept)} clips")
     return kept
@@ -271,7 +271,7 @@ def _to_html(self) -> Html:
     "The motions and the map as they are now, playing without a kernel, with the numbers."
     own = self.data.table.iloc[self.chooser.row]
     words = (f"{self.data.classes[int(own['label'])]} ({own['name']})", self._words.text)
-    sheet = self.sheet.to_html().replace("sb-host", "sb-host-sheet").replace('"paint": true', '"paint": false')  # looked at, not painted on
+    sheet = self.sheet.to_html().replace('"paint": true', '"paint": false')  # looked at, not painted on
     text = "".join(f"<p>{html.escape(word)}</p>" for word in words)
     return Html(f"<section><h3>{TITLE}</h3>{self.player.to_html()}{sheet}{text}</section>")
 

@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import torch
 from IPython.display import display
 from safetensors.torch import load_file
 
 from .figures import latent_map
+from .projection import project
 from .runs import Run, read_info, read_lines
 from .training import fit
 
@@ -48,11 +48,7 @@ def probe_map(
     if not snapshots:
         return axes.set_axis_off()
     kept = load_file(snapshots[-1])
-    features = torch.nn.functional.normalize(kept["embedding"].flatten(1), dim=1)
-    features = features - features.mean(0)
-    plane = torch.linalg.svd(features, full_matrices=False).Vh[:2].T
-    plane = plane * plane.sum(0).sign()  # so that the map does not turn over between epochs
-    latent_map(features @ plane, kept["label"], classes, title=f"probe clips, {snapshots[-1].stem.replace('_', ' ')}", ax=axes)
+    latent_map(project(kept["embedding"]), kept["label"], classes, title=f"probe clips, {snapshots[-1].stem.replace('_', ' ')}", ax=axes)
 
 
 def progress_picture(

@@ -18,6 +18,7 @@ from torch import nn
 from .clips import SkeletonSet, leaked
 from .datasets import open_set
 from .evaluation import check_skeleton, method_of
+from .runs import own_split
 
 PROJECTIONS = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 FEWEST = {"pca": 1, "umap": 5, "tsne": 4}  # clips that a projection can place
@@ -181,10 +182,10 @@ def clips_to_fit(
     "Clips that a classifier of the shown ones may be fitted on: none of those. Raises ValueError where joints are not the method's."
     info = getattr(run, "info", None) or {}
     if train is None:
-        source, (protocol, _, split) = info.get("data"), (info.get("protocol") or "").partition("#")
-        if not source or not protocol or not Path(source).exists():
+        try:
+            train = own_split(info)[0]
+        except (ValueError, OSError):
             return None, "what is classified wrongly is not known: give `train`, clips that a classifier is fitted on"
-        train = open_set(source).splits(protocol)[int(split or 1) - 1][1]
     train = open_set(train) if isinstance(train, str | Path) else train
     if list(train.classes) != list(data.classes):
         return None, f"{train.name} and {data.name} do not have the same classes: no classifier of one can be asked of the other"

@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_beside', 'write_json', 'read_lines', 'write_lines', 'append_line', 'checkpoints', 'save_tensors',
            'save_checkpoint', 'read_checkpoint', 'restore_model', 'restore_optimizers', 'random_states',
-           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'origin', 'describe',
-           'differences', 'claim_folder']
+           'restore_random', 'Run', 'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'trained_on',
+           'origin', 'describe', 'differences', 'claim_folder']
 
 # %% ../nbs/39_runs.ipynb #98d98394
 import importlib
@@ -24,6 +24,8 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from . import __version__
+from .clips import SkeletonSet
+from .datasets import open_set
 from .recipe import Recipe
 from .skeleton import Skeleton
 
@@ -260,6 +262,42 @@ def load(
     info |= {"epoch": plain["epoch"], "finished": plain["epoch"] == recipe.epochs}      # of these weights
     history = read_lines(folder / "metrics.jsonl", plain["epoch"])
     return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history)
+
+# %% ../nbs/39_runs.ipynb #09e3c088
+def own_split(
+    info: dict,                     # `Run.info`, or of `read_info`
+    data=None,                      # path of a set; None: the run's own
+    protocol: str | None = None,    # with #1, #2, ... where it has several splits; None: the run's own
+    whole: bool = False,            # True: a run without a protocol has the whole set on both sides
+) -> tuple[SkeletonSet, SkeletonSet]:   # train, test
+    "The split that a run belongs to. Raises FileNotFoundError where the set is gone, ValueError where nothing says which split it is."
+    source, (protocol, _, number) = data or info.get("data"), (protocol or info.get("protocol") or "").partition("#")
+    if not source or not Path(source).exists():
+        raise FileNotFoundError(f"trained on {source or 'a set in memory'}, which is not there")
+    if not protocol and not whole:
+        raise ValueError("trained without a protocol")
+    found = open_set(source)
+    splits = found.splits(protocol) if protocol else [("", found, found)]
+    if len(splits) > 1 and not number:
+        raise ValueError(f"{protocol} has {len(splits)} splits: name one, as in {protocol}#1")
+    if number and not (number.isdigit() and 1 <= int(number) <= len(splits)):
+        raise ValueError(f"{protocol} has splits 1 to {len(splits)}, not {number}")
+    return splits[int(number or 1) - 1][1:]
+
+
+def trained_on(
+    run,                            # a `Run`, or a method, of which nothing is known
+    data: SkeletonSet | None = None,    # perhaps the very clips
+) -> SkeletonSet | None:            # None: they are not to be had
+    "The clips that a run was trained on, known by their fingerprint: `data` if they are it, else from where the set lay."
+    info = getattr(run, "info", None) or {}
+    if data is not None and info.get("fingerprint") == data.fingerprint:
+        return data
+    try:
+        train, _ = own_split(info, whole=True)
+    except (ValueError, OSError):
+        return None
+    return train if train.fingerprint == info.get("fingerprint") else None
 
 # %% ../nbs/39_runs.ipynb #c1274184
 def origin(

@@ -2,9 +2,10 @@
 
 # %% auto #0
 __all__ = ['STREAMS', 'ALL_STREAMS', 'zeroed', 'stream', 'reference_joints', 'channels_of', 'geometry', 'root_relative',
-           'root_absolute', 'mix_frames', 'take_frames', 'resample', 'source_frames', 'fixed_length']
+           'root_absolute', 'mix_frames', 'take_frames', 'resample', 'source_frames', 'fixed_length', 'pace']
 
-# %% ../nbs/02_streams.ipynb #1782edee
+# %% ../nbs/02_streams.ipynb #3692bb96
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -198,3 +199,13 @@ def fixed_length(
             moving = batch.moving.gather(2, nearest) & valid
         parts.append(batch.replace(joints=joints, valid=valid, moving=moving))
     return concatenate(parts)
+
+def pace(
+    data: SkeletonSet,        # before `fixed_length`
+    rows,                     # of clips: one, several, a slice
+    frames: int,              # T'
+) -> np.ndarray:              # frames a second, a number a clip
+    "The rate at which a resampled clip lasts as long as it did; 30 a second is taken for a clip that does not know its own."
+    fps, own = (data.table[name].to_numpy()[rows] for name in ("fps", "frames"))
+    fps = np.where(fps > 0, fps, 30.)
+    return np.where((own > 1) & (frames > 1), fps * (frames - 1) / np.maximum(own - 1, 1), fps)

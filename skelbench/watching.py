@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['epoch_of', 'written', 'Watched', 'differing', 'unresumable', 'resume_run', 'command_to_resume', 'another_process',
-           'plane', 'turned_onto', 'maps', 'probe_clip', 'probes_of', 'classes_of', 'Board']
+           'plane', 'maps', 'probe_clip', 'probes_of', 'classes_of', 'Board']
 
 # %% ../nbs/62_watching.ipynb #b0d1a7b6
 import json
@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 
 from .canvas import CANVAS
 from .clips import SkeletonSet
-from .datasets import open_set
 from .player import STYLE
+from .projection import project, turned_onto, unit_rows
 from .recipe import Recipe
-from .runs import Run, method_class, pick_device, read_info
+from .runs import Run, method_class, own_split, pick_device, read_info
 from .skeleton import Skeleton
 from .training import fit, seed_everything
 
@@ -165,8 +165,7 @@ def resume_run(
     if reason:
         raise ValueError(f"{folder} cannot go on: {reason}")
     if train is None:
-        train, (protocol, _, split) = open_set(info["data"]), (info.get("protocol") or "").partition("#")
-        train = train.splits(protocol)[int(split or 1) - 1][1] if protocol else train
+        train, _ = own_split(info, whole=True)
     try:
         device = pick_device(info["device"])
     except ValueError:
@@ -200,22 +199,10 @@ def another_process(folder) -> tuple:  # process, file of what it says
 def plane(
     embedding: np.ndarray,  # (N, ...) float, finite
 ) -> tuple[np.ndarray, float]:  # (N, 2), and the share of the spread that it holds, [0, 1]
-    "The first two principal axes of normalised embeddings."
-    x = embedding.reshape(len(embedding), -1).astype(np.float64)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    flat = np.zeros((len(x), 2))
-    flat[:, :len(s[:2])] = (u * s)[:, :2]
-    return flat, float((s[:2] ** 2).sum() / max((s ** 2).sum(), 1e-12))
-
-
-def turned_onto(
-    points: np.ndarray,  # (N, 2)
-    before: np.ndarray,  # (N, 2)
-) -> np.ndarray:  # (N, 2)
-    "Points turned and mirrored about their middle onto others, never stretched."
-    u, _, v = np.linalg.svd((points - points.mean(0)).T @ (before - before.mean(0)))
-    return (points - points.mean(0)) @ u @ v
+    "The first two principal axes of an embedding, and how much of it they show."
+    rows = unit_rows(embedding)
+    flat = project(embedding)
+    return flat, float(flat.var(0).sum() / max(rows.var(0).sum(), 1e-12))
 
 
 def maps(

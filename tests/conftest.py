@@ -32,6 +32,13 @@ def synthetic():
     return make_synthetic(clips=96, seed=0)
 
 
+@pytest.fixture(scope="session")
+def data():
+    "A smaller one of 48 clips, enough for an instrument."
+    from skelbench.synthetic import make_synthetic
+    return make_synthetic(clips=48, seed=0)
+
+
 def pytest_sessionfinish(session):
     "Where SKELBENCH_NO_SKIP is set (.ci/run), a skipped test is a failed session: that machine has all that the tests need, but for recordings."
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -50,7 +50,9 @@ def test_scores_are_those_of_sklearn(lens):
     assert got["average_precision"] == pytest.approx(average_precision_score(truth[seen], found[seen]))
     area = lens.actionlet[None] & seen
     assert got["iou"] == pytest.approx((area & truth).sum() / (area | truth).sum())
-    assert [row[0] for row in lens._table.rows] == ["against the truth", *lens.scores] and f"{got['iou']:.2f}" == lens._table.rows[1][1]
+    table = lens._table.content
+    assert table["corner"] == "against the truth" and [row["name"] for row in table["rows"]] == [*lens.scores]
+    assert f"{got['iou']:.2f}" == table["rows"][0]["texts"][0]
     assert lens.sheet._outline == np.packbits(truth[0].T).tobytes()
 
 
@@ -177,7 +179,7 @@ def odd():
 
 def test_odd_clips(model, odd):
     lens = actionlets(model, odd)
-    assert lens.scores == {} and lens._table.rows == [] and lens.sheet._outline.strip(b"\0") == b""  # no truth: no numbers
+    assert lens.scores == {} and lens._table.content == {} and lens.sheet._outline.strip(b"\0") == b""  # no truth: no numbers
     lens.row = 1
     assert not lens.actionlet.any() and "does not move" in lens.said
     lens.row = 2

@@ -7,7 +7,8 @@ import torch
 from test_methods import build
 
 from skelbench.focal import cosines, focal_contrast, focal_weights, multi_view_contrast, view_pairs
-from skelbench.focal_lens import FocalLens, drawn, focal, looked_at, moved, training_side, two_of_each, weighed
+from skelbench.focal_lens import FocalLens, drawn, focal, looked_at, moved, two_of_each, weighed
+from skelbench.runs import trained_on
 from skelbench.skeleton import KINECT20
 from skelbench.streams import fixed_length
 from skelbench.synthetic import make_synthetic
@@ -134,7 +135,7 @@ def test_weights_over_training(data, run):
             assert .5 <= low[key] <= middle[key] <= high[key] <= .881
     lens = focal(run, data, clips=12)
     assert lens.curves is not None and not lens._stranger
-    assert training_side(run, data) is data and training_side(run, data.select([0, 1])) is None and training_side(run, None) is None
+    assert trained_on(run, data) is data and trained_on(run, data.select([0, 1])) is None and trained_on(run) is None and trained_on(run.model, data) is None
     other = focal(run, data.select(range(30)), clips=12)
     assert other.curves is None and "give it as `data`" in other.children[-2].children[1].text
     bare = focal(run.model, data, clips=12)
@@ -159,6 +160,11 @@ def test_nothing_to_show(data, model, run, tmp_path):
     label = data.table["label"].to_numpy()
     one_class = focal(model, data.select(np.flatnonzero(label == label[0])))
     assert all(one_class._batch.label[0] == k for k in one_class._batch.label)
+
+
+def test_page_without_a_kernel(data, model):
+    page = focal(model, data, clips=12).to_html()
+    assert page.count('data-kind="matrix"><') == 1 and page.count('data-kind="player"><') == 1 and page.count("<script") == 4 and "positive " in page
 
 
 def test_it_is_small(data, model):

@@ -15,11 +15,6 @@ from skelbench.synthetic import make_synthetic
 
 
 @pytest.fixture(scope="module")
-def data():
-    return make_synthetic(clips=48, seed=0)
-
-
-@pytest.fixture(scope="module")
 def model(data):
     return build("swapclr", data.skeleton)
 

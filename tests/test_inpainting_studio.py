@@ -159,4 +159,4 @@ def test_saved_and_written(model, data, tmp_path):
     with pytest.raises(FileExistsError):
         studio.save(tmp_path / "other")
     page = studio.to_html()
-    assert page.count("<script") == 4 and studio._words.text.split(",")[0] in page and "sb-host-sheet" in page and '"paint": true' not in page
+    assert page.count("<script") == 4 and studio._words.text.split(",")[0] in page and 'data-kind="sheet"' in page and '"paint": true' not in page

@@ -9,12 +9,6 @@ from skelbench.generation import decoded, halves
 from skelbench.skeleton import KINECT20
 from skelbench.streams import fixed_length
 from skelbench.swap_lab import MADE, Pair, SwapLab, mixed, swaps
-from skelbench.synthetic import make_synthetic
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_synthetic(clips=48, seed=0)
 
 
 @pytest.fixture(scope="module")

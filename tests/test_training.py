@@ -18,6 +18,7 @@ from skelbench import runs, training
 from skelbench.clips import SkeletonSet
 from skelbench.pairs import draw_batches, paired_rows, scene_codes
 from skelbench.recipe import Recipe, learning_rate_factor
+from skelbench.runs import own_split
 from skelbench.skeleton import BODY17, KINECT20
 from skelbench.training import fit, load, seed_everything
 
@@ -697,3 +698,18 @@ if torch.cuda.is_available():      # not skipped where there is none: there is n
         whole = fit(tiny(), data, RECIPE, device="cuda", progress=False)
         torch.testing.assert_close(run.model.average, whole.model.average, rtol=1e-4, atol=1e-5)
         assert run.info["device"].startswith("cuda") and load(tmp_path / "run", method=Tiny).model.mean.device.type == "cpu"
+
+
+def test_the_split_that_a_run_belongs_to(tmp_path):
+    path = str(make_set().save(tmp_path / "a.skel"))
+    sizes = lambda *info, **options: [len(side) for side in own_split(*info, **options)]
+    assert sizes({"data": path, "protocol": "cameras:0/1"}) == [24, 24] and sizes({"data": path}, whole=True) == [48, 48]
+    folds = SkeletonSet.open(path).splits("folds:subject/3")
+    for number, (_, train, _) in enumerate(folds, 1):
+        assert own_split({"data": path, "protocol": f"folds:subject/3#{number}"})[0].fingerprint == train.fingerprint
+    assert sizes({}, path, "cameras:0/1") == [24, 24]
+    for info, error, says in (({}, FileNotFoundError, "a set in memory"), ({"data": str(tmp_path / "gone")}, FileNotFoundError, "gone, which is not there"),
+                              ({"data": path}, ValueError, "without a protocol"), ({"data": path, "protocol": "folds:subject/3"}, ValueError, "#1"),
+                              ({"data": path, "protocol": "folds:subject/3#4"}, ValueError, "not 4"), ({"data": path, "protocol": "none"}, ValueError, "none")):
+        with pytest.raises(error, match=says):
+            own_split(info)

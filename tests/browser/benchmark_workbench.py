@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from conftest import launch
-from laboratory import idle, run_all, run_in_kernel, serve, write_notebook
+from laboratory import idle, run_all, run_in_kernel, serve_lab, write_notebook
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ def measure(page, module, interactions):
     after = memory(page, session)
     out |= {"largest_state_kB": round(state / 1e3, 1), "interactions": done, "page_grew_MB": round((after[0] - before[0]) / 1e6, 1),
             "kernel_grew_MB": round((after[1] - before[1]) / 1e6, 1)}
-    call = opening([cell for cell in module.NOTEBOOK if "print(" not in cell.splitlines()[-1]])
+    call = opening(module.NOTEBOOK)
     if call:
         run_in_kernel(page, "print('done')")
         page.evaluate(PAINTED)
@@ -85,9 +85,7 @@ def main():
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         folder, home = Path(place) / "lab", Path(place) / "home"
         folder.mkdir(), home.mkdir()
-        arguments = ["jupyterlab", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--allow-root", f"--ServerApp.root_dir={folder}",
-                     "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-        for address in serve(arguments, folder, home, "/api"):
+        for address in serve_lab(folder, home):
             browser = launch(playwright)
             for name in names:
                 module = importlib.import_module(f"measure_{name}")

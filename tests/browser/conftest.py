@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from laboratory import ROOT, serve
+from laboratory import ROOT, serve_lab
 
 from skelbench.geometry import forward_kinematics
 from skelbench.skeleton import NTU25
@@ -88,11 +88,5 @@ def watched(browser):
 def lab(tmp_path_factory):
     "JupyterLab on a folder of its own -> its address, the folder: write a notebook there and open {address}/lab/tree/{name}"
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
-    quiet = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    quiet.parent.mkdir(parents=True)
-    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    arguments = ["jupyterlab", "--ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--allow-root",
-                 f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
-                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    for address in serve(arguments, folder, home, "/api"):
+    for address in serve_lab(folder, home):
         yield address, folder

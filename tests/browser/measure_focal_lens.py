@@ -1,5 +1,5 @@
 "The focal lens: from a click on a pair to the two clips in the player, and from the temperature's key to the changed matrix."
-from laboratory import until
+from laboratory import key_on, timed, until
 
 NOTEBOOK = ["""
 import tempfile
@@ -17,38 +17,14 @@ lens = focal(run, train)
 lens.player.playing = False
 lens
 """]
-CLICK = """([count, first]) => new Promise(done => {
-  const matrix = document.querySelector(".sb-matrix"), canvas = matrix.querySelector("canvas"), times = [];
-  const player = document.querySelector(".sb-player:not(.sb-matrix):not(.sb-curves)").player;
-  const one = () => {
-    const before = player.spec, start = performance.now(), box = canvas.getBoundingClientRect(), k = first + times.length;
-    const x = box.right - 16 - 11 * (k % 7), y = box.top + 10 + 11 * (k % 20);
-    canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: x, clientY: y, bubbles: true }));
-    canvas.dispatchEvent(new MouseEvent("click", { clientX: x, clientY: y, bubbles: true }));
-    const look = () => {
-      const drawn = player.draws;
-      if (player.spec === before && performance.now() - start < 5000) { requestAnimationFrame(look); return; }
-      const painted = () => { if (player.draws === drawn && performance.now() - start < 5000) requestAnimationFrame(painted);
-        else { times.push(performance.now() - start); if (times.length < count) setTimeout(one, 60); else done(times); } };
-      requestAnimationFrame(painted);
-    };
-    requestAnimationFrame(look);
-  };
-  one();
-})"""
-SLIDE = """count => new Promise(done => {
-  const matrix = document.querySelector(".sb-matrix").matrix, handle = document.querySelector(".widget-slider [role=slider]"), times = [];
-  const one = () => {
-    const drawn = matrix.draws, start = performance.now();
-    handle.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft", code: "ArrowLeft", bubbles: true, cancelable: true }));
-    const look = () => {
-      if (matrix.draws === drawn && performance.now() - start < 5000) { requestAnimationFrame(look); return; }
-      times.push(performance.now() - start); if (times.length < count) setTimeout(one, 60); else done(times);
-    };
-    requestAnimationFrame(look);
-  };
-  one();
-})"""
+PLAYER = """document.querySelector(".sb-player:not(.sb-matrix):not(.sb-curves)").player"""
+MATRIX = """document.querySelector(".sb-matrix")"""
+CLICK = f"""k => {{
+  const canvas = {MATRIX}.querySelector("canvas"), box = canvas.getBoundingClientRect();
+  const at = {{ clientX: box.right - 16 - 11 * (k % 7), clientY: box.top + 10 + 11 * (k % 20), bubbles: true }};
+  canvas.dispatchEvent(new PointerEvent("pointermove", at));
+  canvas.dispatchEvent(new MouseEvent("click", at));
+}}"""
 
 
 def ready(page):
@@ -59,15 +35,14 @@ def ready(page):
 def click(page):
     "Milliseconds of 30 clicks on pairs."
     ready(page)
-    page.evaluate(CLICK, [3, 100])
-    return page.evaluate(CLICK, [30, 0])
+    return timed(page, CLICK, f"() => {PLAYER}.spec", drawn=f"() => {PLAYER}.draws")
 
 
 def slide(page):
     "Milliseconds of 30 steps of the temperature, by keyboard."
     ready(page)
-    page.evaluate(SLIDE, 3)
-    return page.evaluate(SLIDE, 30)
+    keys = ["ArrowLeft"] * 17 + ["ArrowRight"] * 17  # and where it was in the end, so that it can be done again
+    return timed(page, key_on("""document.querySelector(".widget-slider [role=slider]")""", *keys), f"() => {MATRIX}.matrix.draws", warm=4)
 
 
 STEPS = {"focal lens: click to both clips": click, "focal lens: slider to changed matrix": slide}

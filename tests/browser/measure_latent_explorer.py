@@ -1,23 +1,33 @@
 "The map: milliseconds between frames while 60,000 points pan, zoom and turn; the explorer: from a click on a point to its clip playing."
-NOTEBOOK = ["""\
-import numpy as np, torch
-from skelbench.atlas import Atlas
+from laboratory import timed
+
+
+def explorer(clips):
+    "The cell of an explorer on a set of so many clips."
+    return f"""
+import torch
 from skelbench.latent_explorer import explore
 from skelbench.swapclr import SwapCLR
 from skelbench.synthetic import make_synthetic
-generator, groups = np.random.default_rng(0), np.arange(60_000) % 60
-places = 3 * generator.normal(size=(60, 3))[groups] + .4 * generator.normal(size=(60_000, 3))
-atlas = Atlas(places[:, :2], groups, [f"class {k}" for k in range(60)], label="flat")
-atlas""", """\
-deep = Atlas(places, groups, [f"class {k}" for k in range(60)], label="deep")
-deep""", """\
-data = make_synthetic(clips=480, seed=0)
+data = make_synthetic(clips={clips}, seed=0)
 train, test = data.split("xview")
 torch.manual_seed(0)
 model = SwapCLR(data.skeleton, preset="small", blocks=((8, 2), (16, 2)), width=32, latent=8)
 model.prepare(train)
 explorer = explore(model, test, train=train, kind="pca")
-explorer""", "print('ready', 'done')"]
+explorer
+"""
+
+
+NOTEBOOK = ["""\
+import numpy as np
+from skelbench.atlas import Atlas
+generator, groups = np.random.default_rng(0), np.arange(60_000) % 60
+places = 3 * generator.normal(size=(60, 3))[groups] + .4 * generator.normal(size=(60_000, 3))
+atlas = Atlas(places[:, :2], groups, [f"class {k}" for k in range(60)], label="flat")
+atlas""", """\
+deep = Atlas(places, groups, [f"class {k}" for k in range(60)], label="deep")
+deep""", explorer(480)]
 READY = ".sb-map-above >> nth=2"
 
 FRAMES = """(e, move) => new Promise((done) => { const map = e.atlas, times = []; map.wake();
@@ -26,19 +36,14 @@ FRAMES = """(e, move) => new Promise((done) => { const map = e.atlas, times = []
     if (move === "pan") map.view.x = 0.5 * Math.sin(t / 8); else if (move === "zoom") map.view.zoom = 1 + 3 * Math.sin(t / 20) ** 2; else map.view.yaw += 0.03;
     map.wake(); requestAnimationFrame(step); };
   requestAnimationFrame(step); })"""
-CLICK = """(e, i) => new Promise((done, fail) => { const map = e.atlas, above = e.querySelector(".sb-map-above"), box = above.getBoundingClientRect();
-  const player = [...document.querySelectorAll(".sb-player:not(.sb-map)")].at(-1).player, before = player.spec, start = performance.now();
-  const at = { bubbles: true, pointerId: 1, clientX: box.left + map.at[3 * i] / map.ratio, clientY: box.top + map.at[3 * i + 1] / map.ratio };
-  above.setPointerCapture = () => {};
-  above.dispatchEvent(new PointerEvent("pointerdown", { ...at, buttons: 1 })); above.dispatchEvent(new PointerEvent("pointerup", at));
-  let draws = -1;
-  const look = () => {
-    if (performance.now() - start > 20000) return fail(new Error("no clip plays"));
-    if (draws < 0 && player.spec !== before) draws = player.draws;
-    if (draws >= 0 && player.draws > draws && player.playing) return done(performance.now() - start);
-    requestAnimationFrame(look);
-  };
-  look(); })"""
+MAP = """document.querySelectorAll(".sb-map")[2]"""
+PLAYER = """[...document.querySelectorAll(".sb-player:not(.sb-map)")].at(-1).player"""
+CLICK = f"""k => {{
+  const root = {MAP}, map = root.atlas, above = root.querySelector(".sb-map-above"), box = above.getBoundingClientRect(), i = (7 * k + 1) % map.n;
+  const at = {{ bubbles: true, pointerId: 1, clientX: box.left + map.at[3 * i] / map.ratio, clientY: box.top + map.at[3 * i + 1] / map.ratio }};
+  above.setPointerCapture = () => {{}};
+  above.dispatchEvent(new PointerEvent("pointerdown", {{ ...at, buttons: 1 }})); above.dispatchEvent(new PointerEvent("pointerup", at));
+}}"""
 
 
 def _frames(nth, move):
@@ -50,16 +55,11 @@ def _frames(nth, move):
     return measure
 
 
-def click(page, repeats=30):
+def click(page):
     "Milliseconds from a click on a point to the clip and its nearest playing, in the player beside the map."
-    root = page.locator(".sb-map").nth(2)
-    root.scroll_into_view_if_needed()
-    count = root.evaluate("e => e.atlas.n")
-    times = []
-    for k in range(repeats + 3):
-        times.append(root.evaluate(CLICK, (7 * k + 1) % count))
-        page.wait_for_timeout(150)  # the player's report in between, as in use
-    return times[3:]
+    page.locator(".sb-map").nth(2).scroll_into_view_if_needed()
+    changed = f"(before, now) => now !== before && {PLAYER}.playing"  # the pause: the player's report in between, as in use
+    return timed(page, CLICK, f"() => {PLAYER}.spec", changed=changed, drawn=f"() => {PLAYER}.draws", pause=150, limit=20)
 
 
 STEPS = {"60,000 points: pan": _frames(0, "pan"), "60,000 points: zoom": _frames(0, "zoom"), "60,000 points: turn": _frames(1, "turn"),

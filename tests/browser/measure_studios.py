@@ -1,5 +1,5 @@
 "The studios' sliders: from the key that moves one to the changed picture."
-from laboratory import until
+from laboratory import key_on, timed, until
 
 NOTEBOOK = ["""
 from skelbench.generation_studio import generate_motions
@@ -19,59 +19,35 @@ wall._thread.join()
 wall.player.playing = False
 wall
 """]
-WATCH = """([nth, label, which, keys, count]) => new Promise(done => {
-  const panel = document.querySelectorAll(".sb-panel")[nth], player = panel.querySelector(".sb-player:not(.sb-sheet)").player, times = [];
-  const slider = [...panel.querySelectorAll(".widget-slider")].find(e => e.querySelector(".widget-label").textContent.trim() === label);
-  const handle = slider.querySelectorAll(".noUi-handle")[which];
-  const one = () => {
-    const before = player.spec, start = performance.now(), key = keys[times.length % 2];  // there and back
-    handle.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true, cancelable: true }));
-    const look = () => {
-      const drawn = player.draws;
-      if (player.spec === before && performance.now() - start < 5000) { requestAnimationFrame(look); return; }
-      const painted = () => { if (player.draws === drawn && performance.now() - start < 5000) requestAnimationFrame(painted);
-        else { times.push(performance.now() - start); if (times.length < count) setTimeout(one, 60); else done(times); } };
-      requestAnimationFrame(painted);
-    };
-    requestAnimationFrame(look);
-  };
-  one();
-})"""
-PAINT = """(count) => new Promise(done => {
-  const panel = document.querySelectorAll(".sb-panel")[0], player = panel.querySelector(".sb-player:not(.sb-sheet)").player, times = [];
-  const canvas = panel.querySelector(".sb-sheet-canvas"), box = canvas.getBoundingClientRect();
-  const tell = (type, x, y, buttons) => canvas.dispatchEvent(new PointerEvent(type, { clientX: x, clientY: y, buttons, button: 0, pointerId: 1,
-    isPrimary: true, bubbles: true, cancelable: true }));
+PANEL = """document.querySelectorAll(".sb-panel")[NTH]"""
+PLAYER = f"""{PANEL}.querySelector(".sb-player:not(.sb-sheet)").player"""
+HANDLE = f"""[...{PANEL}.querySelectorAll(".widget-slider")].find(e => e.querySelector(".widget-label").textContent.trim() === "LABEL")
+  .querySelectorAll(".noUi-handle")[WHICH]"""
+PAINT = """k => {
+  const canvas = document.querySelector(".sb-sheet-canvas"), box = canvas.getBoundingClientRect();
+  const at = { clientX: box.left + box.width * (.75 + .2 * (k % 10) / 10), clientY: box.top + 12 + 30 * Math.floor(k / 10), button: 0, pointerId: 1,
+    isPrimary: true, bubbles: true, cancelable: true };
   canvas.setPointerCapture = () => {};
-  const one = () => {
-    const before = player.spec, start = performance.now(), k = times.length;
-    const x = box.left + box.width * (.75 + .2 * (k % 10) / 10), y = box.top + 12 + 30 * Math.floor(k / 10);
-    tell("pointerdown", x, y, 1); tell("pointerup", x, y, 0);
-    const look = () => {
-      if (player.spec === before && performance.now() - start < 5000) { requestAnimationFrame(look); return; }
-      times.push(performance.now() - start); if (times.length < count) setTimeout(one, 150); else done(times);
-    };
-    requestAnimationFrame(look);
-  };
-  one();
-})"""
+  canvas.dispatchEvent(new PointerEvent("pointerdown", { ...at, buttons: 1 })); canvas.dispatchEvent(new PointerEvent("pointerup", { ...at, buttons: 0 }));
+}"""
 
 
 def steps(nth, label, which=0):
-    "A function that gives milliseconds of 30 steps of a slider, by keyboard."
+    "A function that gives milliseconds of 30 steps of a slider, by keyboard, there and back."
+    player = PLAYER.replace("NTH", str(nth))
+    handle = HANDLE.replace("NTH", str(nth)).replace("LABEL", label).replace("WHICH", str(which))
+
     def drag(page):
         page.locator(".sb-panel").nth(nth).scroll_into_view_if_needed()
         until(lambda: page.locator(".sb-panel").nth(nth).locator(".sb-player:not(.sb-sheet)").evaluate("e => Boolean(e.player)"))
-        page.evaluate(WATCH, [nth, label, which, ["ArrowLeft", "ArrowRight"], 4])
-        return page.evaluate(WATCH, [nth, label, which, ["ArrowLeft", "ArrowRight"], 30])
+        return timed(page, key_on(handle, "ArrowLeft", "ArrowRight"), f"() => {player}.spec", warm=4, drawn=f"() => {player}.draws")
     return drag
 
 
 def paint(page):
     "Milliseconds of 30 cells painted in the map, by pointer."
     page.locator(".sb-sheet-canvas").scroll_into_view_if_needed()
-    page.evaluate(PAINT, 3)
-    return page.evaluate(PAINT, 30)
+    return timed(page, PAINT, f"() => {PLAYER.replace('NTH', '0')}.spec", pause=150)
 
 
 STEPS = {

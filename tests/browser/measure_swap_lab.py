@@ -1,5 +1,5 @@
 "The swap lab's slider: from the key that moves it to the changed picture."
-from laboratory import until
+from laboratory import key_on, timed, until
 
 NOTEBOOK = ["""
 from skelbench.swap_lab import swaps
@@ -14,31 +14,16 @@ lab = swaps(run, data)
 lab.player.playing = False
 lab
 """]
-WATCH = """([key, count]) => new Promise(done => {
-  const player = document.querySelector(".sb-player").player, spec = () => player.spec, times = [];
-  const handle = [...document.querySelectorAll(".widget-slider [role=slider], .widget-slider .noUi-handle")][0];
-  const one = () => {
-    const before = spec(), start = performance.now();
-    handle.dispatchEvent(new KeyboardEvent("keydown", { key, code: key, bubbles: true, cancelable: true }));
-    const look = () => {
-      const drawn = player.draws;
-      if (player.spec === before && performance.now() - start < 5000) { requestAnimationFrame(look); return; }
-      const painted = () => { if (player.draws === drawn && performance.now() - start < 5000) requestAnimationFrame(painted);
-        else { times.push(performance.now() - start); if (times.length < count) setTimeout(one, 60); else done(times); } };
-      requestAnimationFrame(painted);
-    };
-    requestAnimationFrame(look);
-  };
-  one();
-})"""
+PLAYER = """document.querySelector(".sb-player").player"""
+HANDLE = """document.querySelector(".widget-slider [role=slider], .widget-slider .noUi-handle")"""
 
 
 def drag(page):
     "Milliseconds of 30 steps of lambda, by keyboard."
     page.locator(".widget-slider").first.wait_for()
     until(lambda: page.locator(".sb-player").first.evaluate("e => Boolean(e.player)"))
-    page.evaluate(WATCH, ["ArrowRight", 3])
-    return page.evaluate(WATCH, ["ArrowRight", 30])
+    keys = ["ArrowRight"] * 17 + ["ArrowLeft"] * 17  # and where it was in the end, so that it can be done again
+    return timed(page, key_on(HANDLE, *keys), f"() => {PLAYER}.spec", warm=4, drawn=f"() => {PLAYER}.draws")
 
 
 STEPS = {"swap lab: slider to changed picture": drag}

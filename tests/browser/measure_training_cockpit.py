@@ -18,7 +18,7 @@ run = fit(model, train, model.recipe(epochs=8, frames=16, batch_size=32, probes=
 cockpit = watch(run)
 cockpit
 """]
-WARM, REPEATS = 5, 30
+WARM, REPEATS = 6, 30  # together a whole number of rounds of the keys
 WAIT = """([root, drawn]) => new Promise((done, fail) => {
   const e = document.querySelector(root), late = setTimeout(() => fail(new Error("no change")), 20000);
   const draws = () => e.atlas?.draws ?? e.player?.draws ?? e.curves.draws;

@@ -1,9 +1,7 @@
 "The actionlet lens in JupyterLab and in a page from disk: slider, cell, joint, dice, and the truth beside."
-import json
-
 import pytest
 import torch
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import command, fits, idle, of_ours, opened, pixels, reload, restart, run_in_kernel, theme, told, until
 from measure_actionlet_lens import NOTEBOOK
 from test_sheet_browser import FRAME, mask, picture, place, sheet, state
 
@@ -11,11 +9,6 @@ from skelbench.page import write_page
 
 pytestmark = pytest.mark.browser
 PLAYER = ".sb-player:not(.sb-sheet)"
-REST = ["print('ready', 'done')"]
-
-
-def answer(page, code):
-    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({code}), 'done')").rsplit("done")[0])
 
 
 def slide(page, name, keys):
@@ -26,8 +19,7 @@ def slide(page, name, keys):
 
 
 def look(page):
-    return page.locator(PLAYER).first.evaluate("""e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() =>
-        done(e.querySelector('canvas').toDataURL()))))""")
+    return pixels(page.locator(f"{PLAYER} canvas").first)
 
 
 def shot(page, path, part=".sb-panel"):
@@ -44,6 +36,13 @@ def joint_at(page, joint):
           { const p = e.player.pick(x, y); if (p && p.cell === 0 && p.joint === joint) hit.push([x, y]); }
         return [0, 1].map((k) => hit.reduce((sum, at) => sum + at[k], 0) / hit.length); }""", joint)
     return box["x"] + x, box["y"] + y
+
+
+def shown(watched, lab, name):
+    "A page with the lens in it."
+    page = opened(watched, lab, name, NOTEBOOK, ".sb-sheet", (1100, 1250))
+    until(lambda: state(page)["draws"], 30)
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +70,18 @@ def test_page_without_a_kernel(watched, page_file, shots):
 
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "lens.ipynb", *NOTEBOOK, *REST)
-    page = watched(viewport={"width": 1100, "height": 1250})
-    run_all(page, f"{address}/lab/tree/lens.ipynb", ".sb-sheet")
-    until(lambda: state(page)["draws"], 30)
-    idle(page)
+    page = shown(watched, lab, "lens")
     # the slider by keyboard: map and figure follow, and Python knows
-    before, area, figure = answer(page, "lens.threshold"), mask(page).sum(), look(page)
+    before, area, figure = told(page, "lens.threshold"), mask(page).sum(), look(page)
     slide(page, "threshold", ["ArrowRight"] * 10)
     until(lambda: mask(page).sum() < area)
-    assert abs(answer(page, "lens.threshold") - before - .1) < 1e-6 and look(page) != figure
-    until(lambda: mask(page).sum() == answer(page, "int(lens.actionlet.sum())"))
+    assert abs(told(page, "lens.threshold") - before - .1) < 1e-6 and look(page) != figure
+    until(lambda: mask(page).sum() == told(page, "int(lens.actionlet.sum())"))
     # a cell by mouse: the player jumps there, the joint is marked
     page.mouse.click(*place(page, 7, 12))
     until(lambda: page.evaluate(FRAME) == 12)
     until(lambda: page.locator(PLAYER).first.evaluate("e => [...e.player.marks]") == [7])
-    assert answer(page, "[lens.player.frame, lens.sheet.chosen, lens.player.playing]") == [12, [7], False]
+    assert told(page, "[lens.player.frame, lens.sheet.chosen, lens.player.playing]") == [12, [7], False]
     # a cell by keyboard
     sheet(page).focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"):
@@ -106,7 +100,7 @@ def test_jupyterlab(watched, lab, shots):
     page.get_by_role("button", name="another draw").focus()
     page.keyboard.press("Enter")
     until(lambda: look(page) != figure)
-    assert answer(page, "lens.draw") == 1
+    assert told(page, "lens.draw") == 1
     # another map, another clip
     before = picture(page)
     page.get_by_label("map", exact=True).select_option(label="distance from its own mean pose")
@@ -119,44 +113,35 @@ def test_jupyterlab(watched, lab, shots):
     until(lambda: sheet(page).evaluate("e => e.style.colorScheme") == "dark")
     shot(page, shots / "actionlet_lens_dark.png")
     theme(page, "Light")
-    page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+    command(page, "application:toggle-left-area")
     page.set_viewport_size({"width": 500, "height": 1250})
     until(lambda: sheet(page).evaluate("e => e.clientWidth") < 450)
     page.wait_for_timeout(400)
     shot(page, shots / "actionlet_lens_narrow.png")
     page.screenshot(path=shots / "actionlet_lens_narrow_lab.png")
-    assert page.locator(".sb-panel").first.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    assert fits(page.locator(".sb-panel").first)
     page.set_viewport_size({"width": 1100, "height": 1250})
     assert of_ours(page.complaints) == []
 
 
 @pytest.mark.slow
 def test_reload_and_restart(watched, lab):
-    address, folder = lab
-    write_notebook(folder / "lens2.ipynb", *NOTEBOOK, *REST)
-    page = watched(viewport={"width": 1100, "height": 1250})
-    run_all(page, f"{address}/lab/tree/lens2.ipynb", ".sb-sheet")
-    until(lambda: state(page)["draws"], 30)
-    idle(page)
+    page = shown(watched, lab, "lens2")
     run_in_kernel(page, "lens.threshold = .7; print('done')")
-    page.keyboard.press("Control+s")
-    until(lambda: page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0)
-    page.reload(wait_until="commit")
+    reload(page)
     until(lambda: page.locator(".sb-sheet").count(), 60)
-    until(lambda: mask(page).sum() == answer(page, "int(lens.actionlet.sum())"))
+    until(lambda: mask(page).sum() == told(page, "int(lens.actionlet.sum())"))
     area = mask(page).sum()
     slide(page, "threshold", ["ArrowLeft"] * 20)
     until(lambda: mask(page).sum() > area)
     page.mouse.click(*place(page, 2, 20))
     until(lambda: page.evaluate(FRAME) == 20)
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-run-all'); }")  # waits for the dialog
-    page.locator(".jp-Dialog .jp-mod-accept").click()
-    until(lambda: page.locator(".jp-Dialog").count() == 0)
+    restart(page)
     until(lambda: page.locator(".sb-sheet").count() and state(page)["frame"] == 0, 60)
     idle(page)
-    assert answer(page, "lens.threshold") == .5
+    assert told(page, "lens.threshold") == .5
     slide(page, "threshold", ["ArrowRight"] * 5)
-    until(lambda: abs(answer(page, "lens.threshold") - .55) < 1e-6)
+    until(lambda: abs(told(page, "lens.threshold") - .55) < 1e-6)
     assert of_ours(page.complaints) == []
 
 

@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from laboratory import ROOT, idle, of_ours, until
+from laboratory import ROOT, command, idle, of_ours, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 COMPANIONS = sorted((ROOT / "nbs" / "companion").glob("*.ipynb"))
@@ -26,8 +26,8 @@ def test_companion_in_jupyterlab(path, watched, lab, shots):
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").first.wait_for()
     idle(page)
     if page.evaluate("!jupyterapp.shell.leftCollapsed"):
-        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
-    page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        command(page, "application:toggle-left-area")
+    command(page, "notebook:clear-all-cell-outputs")
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def finished():

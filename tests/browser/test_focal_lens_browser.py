@@ -1,8 +1,6 @@
 "The focal lens in JupyterLab: a pair by mouse, by keyboard and from a list, the temperature, a reload, a new kernel, dark and narrow."
-import json
-
 import pytest
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import command, fits, of_ours, opened, pixels, reload, restart, theme, told, until
 from measure_focal_lens import NOTEBOOK, ready
 
 pytestmark = pytest.mark.browser
@@ -14,15 +12,11 @@ def at(page):
 
 
 def matrix_picture(page):
-    return page.locator(".sb-matrix canvas").evaluate("e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(e.toDataURL()))))")
+    return pixels(page.locator(".sb-matrix canvas"))
 
 
 def names(page):
     return page.locator(PLAYER).evaluate("e => e.player.spec.cells.map(c => c.name)")
-
-
-def told(page, expression):
-    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({expression}), 'done')").rsplit("done")[0])
 
 
 def click_cell(page, i, j):
@@ -34,13 +28,9 @@ def click_cell(page, i, j):
 
 @pytest.mark.slow
 def test_focal_lens(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "focal.ipynb", *NOTEBOOK, "print('ready', 'done')")
-    page = watched(viewport={"width": 1100, "height": 1000})
-    run_all(page, f"{address}/lab/tree/focal.ipynb", ".sb-matrix canvas")
+    page = opened(watched, lab, "focal", NOTEBOOK, ".sb-matrix canvas")
     ready(page)
-    idle(page)
-    page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+    command(page, "application:toggle-left-area")
 
     # a click, and Python knows
     page.locator(".sb-matrix").scroll_into_view_if_needed()
@@ -82,20 +72,39 @@ def test_focal_lens(watched, lab, shots):
     here = at(page)
 
     # a page that is loaded again, and a kernel that begins again
-    page.keyboard.press("Control+s")
-    until(lambda: page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0)
-    page.reload(wait_until="commit")
+    reload(page)
     until(lambda: page.locator(".sb-matrix canvas").count() and at(page) == here, 60)
-    until(lambda: not page.locator("#jupyterlab-splash").count())
     theme(page, "Dark")
     page.set_viewport_size({"width": 500, "height": 2200})
     until(lambda: page.locator(".sb-matrix").evaluate("e => e.clientWidth") < 480)
     page.locator(".sb-panel").first.screenshot(path=shots / "focal_lens_dark_narrow.png")
-    assert page.locator(".sb-panel").first.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    assert fits(page.locator(".sb-panel").first)
     page.set_viewport_size({"width": 1100, "height": 1250})
     page.locator(".sb-panel").first.screenshot(path=shots / "focal_lens_dark.png")
     theme(page, "Light")
-    page.evaluate("() => void jupyterapp.commands.execute('notebook:restart-run-all')")
-    page.locator(".jp-Dialog .jp-mod-accept").click()
+    restart(page)
     until(lambda: page.locator(".sb-matrix canvas").count() and at(page) and at(page) != here, 60)
     assert of_ours(page.complaints) == []
+
+
+def test_its_page_opens_from_disk(watched, tmp_path, shots):
+    import torch
+
+    from skelbench.focal_lens import focal
+    from skelbench.focovil import FoCoViL
+    from skelbench.page import write_page
+    from skelbench.synthetic import make_synthetic
+
+    data = make_synthetic(clips=48, seed=0)
+    torch.manual_seed(0)
+    lens = focal(FoCoViL(data.skeleton, preset="small").eval(), data, clips=16)
+    page = watched(write_page(tmp_path / "focal.html", "Focal", [("Pairs", lens.to_html())]).as_uri())
+    until(lambda: page.locator(".sb-player:not(.sb-matrix)").evaluate("e => e.player?.draws > 2"))
+    page.locator(".sb-matrix-canvas").hover(position={"x": 250, "y": 60})
+    until(lambda: "similarity" in page.locator(".sb-matrix-here").inner_text())
+    page.locator(".sb-matrix").focus()
+    before = page.locator(".sb-matrix .sb-said").inner_text()
+    page.keyboard.press("ArrowDown")
+    until(lambda: page.locator(".sb-matrix .sb-said").inner_text() != before)
+    page.screenshot(path=shots / "focal_lens_page.png", full_page=True)
+    assert page.complaints == []

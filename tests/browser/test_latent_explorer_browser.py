@@ -1,29 +1,14 @@
 "The latent explorer in JupyterLab: a click plays a clip, a drawing gives clips to Python, two maps share it, and it comes back after a reload."
-import json
-
 import pytest
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import idle, of_ours, opened, reload, restart, run_in_kernel, theme, told, until
+from measure_latent_explorer import explorer
 
 pytestmark = pytest.mark.browser
-NOTEBOOK = """\
-import torch
-from skelbench.latent_explorer import explore
-from skelbench.swapclr import SwapCLR
-from skelbench.synthetic import make_synthetic
-data = make_synthetic(clips=240, seed=0)
-train, test = data.split("xview")
-torch.manual_seed(0)
-model = SwapCLR(data.skeleton, preset="small", blocks=((8, 2), (16, 2)), width=32, latent=8)
-model.prepare(train)
-explorer = explore(model, test, train=train, kind="pca")
-explorer
----
+PAIR = """\
 second = SwapCLR(data.skeleton, preset="small", blocks=((8, 2), (16, 2)), width=32, latent=8)
 second.prepare(train)
 pair = explore([model, second], test, train=train, kind="pca", colour="camera")
 pair
----
-print("ready", "done")
 """
 
 
@@ -53,11 +38,7 @@ def loop(page, nth=0):
 
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "explore.ipynb", *NOTEBOOK.split("---\n"))
-    page = watched(viewport={"width": 1400, "height": 900})
-    run_all(page, f"{address}/lab/tree/explore.ipynb", there=".sb-map-above >> nth=2")
-    idle(page)
+    page = opened(watched, lab, "explore", [explorer(240), PAIR], ".sb-map-above >> nth=2", (1400, 900))
     until(lambda: atlas(page, "map.draws") > 0 and "classified wrongly" in page.locator(".sb-map").first.inner_text(), 20)
     page.locator(".sb-map").first.scroll_into_view_if_needed()
     clips = atlas(page, "map.n")
@@ -72,12 +53,12 @@ def test_jupyterlab(watched, lab, shots):
     until(lambda: atlas(page, "map.marked.length") == 6, 10)
     until(lambda: page.locator(".sb-player:not(.sb-map)").first.evaluate("e => e.player.playing && e.player.cells.length") == 6, 10)
     page.screenshot(path=shots / "explorer_light.png")
-    told = json.loads(run_in_kernel(page, "import json; print(json.dumps([explorer.picked, explorer.neighbours[0]]), 'done')").rsplit("done")[0])
-    assert told[0] == picked and [row for row, _ in told[1]] == atlas(page, "map.marked.slice(1)")
+    row, near = told(page, "[explorer.picked, explorer.neighbours[0]]")
+    assert row == picked and [other for other, _ in near] == atlas(page, "map.marked.slice(1)")
 
     # the neighbour listed below is played in its turn
     page.locator(".widget-select select").first.select_option(index=1)
-    until(lambda: atlas(page, "map.marked[0]") == told[1][0][0], 10)
+    until(lambda: atlas(page, "map.marked[0]") == near[0][0], 10)
 
     # a drawing, by mouse: Python has it
     page.locator(".sb-map").first.scroll_into_view_if_needed()
@@ -118,9 +99,7 @@ def test_jupyterlab(watched, lab, shots):
     theme(page, "Light")
 
     # the page again: it is there, with what was chosen, and still heard
-    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-    until(lambda: not page.locator(".jp-mod-dirty").count())
-    page.reload(wait_until="commit")
+    reload(page)
     until(lambda: page.locator(".sb-map").count() == 3, 60)
     until(lambda: atlas(page, "map.count", 1) > 40 and atlas(page, "map.spec.deep"), 20)
     idle(page)
@@ -133,7 +112,6 @@ def test_jupyterlab(watched, lab, shots):
     page.screenshot(path=shots / "explorer_narrow.png")
 
     # the kernel again, and all cells: as at first
-    page.evaluate("void jupyterapp.commands.execute('notebook:restart-run-all')")
-    page.locator(".jp-Dialog .jp-mod-accept").first.click()
+    restart(page)
     until(lambda: page.locator(".sb-map").count() == 3 and atlas(page, "!map.spec.deep && map.count === 0 && map.draws > 0"), 90)
     assert of_ours(page.complaints) == []

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 from conftest import hand_made
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import of_ours, opened, pixels, run_in_kernel, theme, until
 
 from skelbench.page import write_page
 from skelbench.player import player_html
@@ -28,8 +28,7 @@ def state(page, nth=0):
 
 def picture(page, nth=0):
     "The pixels on the canvas, as text; settled, because it is taken after the next drawing."
-    return player(page, nth).evaluate("e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() =>"
-                                      " done(e.querySelector('canvas').toDataURL()))))")
+    return pixels(player(page, nth).locator("canvas").first)
 
 
 def paper(page):
@@ -174,24 +173,18 @@ async def watch(seconds=3):
     return seen
 frames = []
 player.observe(lambda change: frames.append(change["new"]), "frame")
----
-print("ready", "done")
 """
 
 
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "play.ipynb", *NOTEBOOK.split("---\n"))
-    page = watched(viewport={"width": 1100, "height": 850})
-    run_all(page, f"{address}/lab/tree/play.ipynb")
+    page = opened(watched, lab, "play", NOTEBOOK.split("---\n"), size=(1100, 850))
     until(lambda: state(page)["frame"] > 3, 30)
     one = picture(page)
     until(lambda: picture(page) != one)
     page.screenshot(path=shots / "lab_light.png")
 
     # it plays, and Python sees it
-    idle(page)
     for cell in ("print(await watch(), 'done')", "time.sleep(3); print(frames[-20:], 'done')"):  # while a cell awaits, while a cell computes
         seen = json.loads(run_in_kernel(page, cell).rsplit("done")[0])
         assert len(set(seen)) > 4 and set(seen) <= set(range(45)), (cell, seen)

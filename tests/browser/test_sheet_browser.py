@@ -1,9 +1,7 @@
 "The sheet in a real browser: in a page opened from disk, and in JupyterLab, one with a player."
-import json
-
 import numpy as np
 import pytest
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import of_ours, opened, pixels, reload, run_in_kernel, theme, told, until
 
 from skelbench.page import write_page
 from skelbench.sheet import Sheet
@@ -28,7 +26,7 @@ def mask(page, nth=0):
 
 
 def picture(page, nth=0):
-    return state(page, nth) and sheet(page, nth).evaluate("e => e.querySelector('canvas').toDataURL()")
+    return pixels(sheet(page, nth).locator("canvas").first)
 
 
 def place(page, row, frame, nth=0):
@@ -166,28 +164,18 @@ painted = Sheet(speed, NTU25.joints, paint=True, groups=NTU25.limbs)
 areas = []
 painted.on_paint(lambda mask: (areas.append(int(mask.sum())), painted.show(values=np.where(mask, 1 - speed, speed))))
 painted
----
-print("ready", "done")
 """
 FRAME = "() => Math.floor(document.querySelector('.sb-player:not(.sb-sheet)').player.position)"
 
 
-def answer(page, code):
-    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({code}), 'done')").rsplit("done")[0])
-
-
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "sheet.ipynb", *NOTEBOOK.split("---\n"))
-    page = watched(viewport={"width": 1100, "height": 1000})
-    run_all(page, f"{address}/lab/tree/sheet.ipynb", ".sb-sheet >> nth=1")
+    page = opened(watched, lab, "sheet", NOTEBOOK.split("---\n"), ".sb-sheet >> nth=1")
     until(lambda: state(page)["draws"], 30)
-    idle(page)
     # a click on the sheet moves the player, the player moves the sheet, and Python hears of both
     page.mouse.click(*place(page, 9, 17))
     until(lambda: page.evaluate(FRAME) == 17)
-    assert answer(page, "[heard, player.frame, sheet.frame]") == [[[9, 17]], 17, 17]
+    assert told(page, "[heard, player.frame, sheet.frame]") == [[[9, 17]], 17, 17]
     page.locator(".sb-player:not(.sb-sheet)").first.focus()
     page.keyboard.press("ArrowRight")
     until(lambda: state(page)["frame"] == 18)
@@ -201,10 +189,10 @@ def test_jupyterlab(watched, lab, shots):
     until(lambda: page.evaluate(FRAME) == 9 and state(page)["rows"] == [3])
     # painting
     drag(page, (2, 5), (2, 20), nth=1)
-    until(lambda: answer(page, "int(painted.mask.sum())") == 16)
-    assert answer(page, "areas")[-1] == 16 and mask(page, 1).sum() == 16
+    until(lambda: told(page, "int(painted.mask.sum())") == 16)
+    assert told(page, "areas")[-1] == 16 and mask(page, 1).sum() == 16
     run_in_kernel(page, "painted.mask = speed > .9; print('done')")
-    until(lambda: mask(page, 1).sum() == answer(page, "int((speed > .9).sum())"))
+    until(lambda: mask(page, 1).sum() == told(page, "int((speed > .9).sum())"))
     # other rows in one message
     run_in_kernel(page, "painted.show(values=speed[:5, :20], rows=NTU25.joints[:5], groups={}); print('done')")
     until(lambda: mask(page, 1).shape == (5, 20) and not mask(page, 1).any())
@@ -214,11 +202,9 @@ def test_jupyterlab(watched, lab, shots):
     assert of_ours(page.complaints) == []
     # a page that is loaded again
     run_in_kernel(page, "player.frame = 21; sheet.mask = speed > .5; print('done')")
-    page.keyboard.press("Control+s")
-    until(lambda: page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0)
-    page.reload(wait_until="commit")
+    reload(page)
     until(lambda: page.locator(".sb-sheet").count(), 60)
-    until(lambda: mask(page).sum() == answer(page, "int((speed > .5).sum())"))
+    until(lambda: mask(page).sum() == told(page, "int((speed > .5).sum())"))
     page.mouse.click(*place(page, 4, 30))
     until(lambda: page.evaluate(FRAME) == 30)
     theme(page, "Light")

@@ -1,9 +1,7 @@
 "In-painting and generation studio in JupyterLab and on a page: what a hand takes away, drags and clicks is seen in the picture and in Python."
-import json
-
 import pytest
 import torch
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import idle, of_ours, opened, reload, restart, theme, told, until
 
 from skelbench.generation_studio import generate_motions
 from skelbench.inpainting_studio import paint
@@ -27,8 +25,6 @@ studio
 ---
 wall = generate_motions(model, data, row=9, train=data)
 wall
----
-print("ready", "done")
 """
 
 
@@ -46,11 +42,6 @@ def press(page, label, *keys, which=0):
     handle(page, label, which).focus()
     for key in keys:
         page.keyboard.press(key)
-
-
-def ask(page, code):
-    "What Python says."
-    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({code}), 'done')").rsplit("done")[0])
 
 
 def stroke(page, start, end):
@@ -72,19 +63,15 @@ def whole(page, path, nth):
 
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "studios.ipynb", *NOTEBOOK.split("---\n"))
-    page = watched(viewport={"width": 1100, "height": 1300})
-    run_all(page, f"{address}/lab/tree/studios.ipynb", there=".sb-player:not(.sb-sheet) canvas >> nth=1")
-    idle(page)
+    page, folder = opened(watched, lab, "studios", NOTEBOOK.split("---\n"), ".sb-player:not(.sb-sheet) canvas >> nth=1", (1100, 1300)), lab[1]
     whole(page, shots / "inpainting_light.png", 0)
 
     # the time line by keyboard: the picture, the numbers and Python follow
     names = cells(page, 0)
     press(page, "frames removed", "ArrowLeft", "ArrowLeft")
     until(lambda: cells(page, 0) != names, 20)
-    first, last = ask(page, "studio.time.value")
-    assert first == 8 and ask(page, "int(studio.mask.sum())") == (last - first) * 17
+    first, last = told(page, "studio.time.value")
+    assert first == 8 and told(page, "int(studio.mask.sum())") == (last - first) * 17
     # a limb by its button, then a joint of the first skeleton by keyboard: two ways to say whose
     page.get_by_role("button", name="left arm").click()
     until(lambda: len(page.locator(".sb-player").first.evaluate("e => [...e.player.marks]")) > 1, 20)
@@ -93,20 +80,20 @@ def test_jupyterlab(watched, lab, shots):
     for key in ("Space", "j", "Enter"):
         page.keyboard.press(key)
     until(lambda: 0 in player.evaluate("e => [...e.player.marks]"), 20)
-    joints = ask(page, "studio.joints")
+    joints = told(page, "studio.joints")
     assert "pelvis" in joints and "left_wrist" in joints
     # painted by mouse: the map, the error, and the picture
     said = page.locator(".sb-panel").first.inner_text()
     stroke(page, (.75, .2), (.95, .2))
     until(lambda: page.locator(".sb-panel").first.inner_text() != said, 20)
-    until(lambda: ask(page, "bool(studio.mask[-6:].any() and (studio.sheet.mask == studio.mask.T[studio._order]).all())"), 20)
+    until(lambda: told(page, "bool(studio.mask[-6:].any() and (studio.sheet.mask == studio.mask.T[studio._order]).all())"), 20)
     # several answers, one of them clicked
     press(page, "answers", "ArrowRight", "ArrowRight")
     until(lambda: len(cells(page, 0)) == 5, 20)
     player.focus()
     for key in ("n", "n", "n", "n", "Enter"):
         page.keyboard.press(key)
-    until(lambda: len(player.evaluate("e => [...e.player.chosen]")) == 1 and ask(page, "studio.chosen") == 2, 20)
+    until(lambda: len(player.evaluate("e => [...e.player.chosen]")) == 1 and told(page, "studio.chosen") == 2, 20)
     whole(page, shots / "inpainting_answers.png", 0)
 
     # the wall: classes arrive; temperature by keyboard moves the motions; a click chooses
@@ -114,13 +101,13 @@ def test_jupyterlab(watched, lab, shots):
     whole(page, shots / "generation_light.png", 1)
     names = cells(page, 1)
     press(page, "temperature", "ArrowLeft", "ArrowLeft")
-    until(lambda: cells(page, 1) != names and ask(page, "wall.temperature.value") == .96, 30)
+    until(lambda: cells(page, 1) != names and told(page, "wall.temperature.value") == .96, 30)
     canvas = page.locator(".sb-player:not(.sb-sheet) canvas").nth(1)
     x, y = canvas.bounding_box()["width"] * .62, canvas.bounding_box()["height"] * .3
     cell = page.locator(".sb-player:not(.sb-sheet)").nth(1).evaluate("(e, [x, y]) => e.player.pick(x, y).cell", [x, y])
     canvas.click(position={"x": x, "y": y})
-    assert until(lambda: ask(page, "wall.chosen"), 20) == [cell - 2]
-    assert ask(page, f"len(wall.save({str(folder / 'made.skel')!r}))") == 1
+    assert until(lambda: told(page, "wall.chosen"), 20) == [cell - 2]
+    assert told(page, f"len(wall.save({str(folder / 'made.skel')!r}))") == 1
     press(page, "walk", "End")
     until(lambda: "to the second" in page.locator(".sb-panel").nth(1).inner_text(), 20)
 
@@ -131,9 +118,8 @@ def test_jupyterlab(watched, lab, shots):
     theme(page, "Light")
 
     # the page again, narrow: both are there as they were, and still heard
-    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-    until(lambda: "widget-view" in (folder / "studios.ipynb").read_text(), 30)
-    page.reload(wait_until="commit")
+    reload(page)
+    assert "widget-view" in (folder / "studios.ipynb").read_text()
     until(lambda: page.locator(".sb-sheet-canvas").count(), 90)
     until(lambda: len(cells(page, 0)) == 5, 30)
     idle(page)
@@ -148,6 +134,15 @@ def test_jupyterlab(watched, lab, shots):
     press(page, "temperature", "ArrowLeft")
     until(lambda: cells(page, 1) != names, 30)
     whole(page, shots / "generation_narrow.png", 1)
+
+    # a kernel that begins again: both are made anew, and heard
+    restart(page)
+    until(lambda: page.locator(".sb-panel").count() == 2 and page.locator(".sb-player:not(.sb-sheet) canvas").count() == 2, 120)
+    idle(page)
+    until(lambda: len(cells(page, 0)) == 3, 30)
+    names = cells(page, 1)
+    press(page, "temperature", "ArrowLeft")
+    until(lambda: cells(page, 1) != names, 30)
     assert of_ours(page.complaints) == []
 
 

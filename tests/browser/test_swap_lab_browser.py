@@ -1,24 +1,17 @@
 "The swap lab in JupyterLab: lambda by keyboard and mouse, a half taken out, other clips, a reload, a new kernel, dark and narrow; and its page."
-import json
-
 import pytest
-from laboratory import idle, of_ours, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import command, fits, of_ours, opened, pixels, reload, restart, run_in_kernel, theme, told, until
 from measure_swap_lab import NOTEBOOK
 
 pytestmark = pytest.mark.browser
 
 
 def picture(page):
-    return page.locator(".sb-player canvas").first.evaluate(
-        "e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(e.toDataURL()))))")
+    return pixels(page.locator(".sb-player canvas").first)
 
 
 def names(page):
     return page.locator(".sb-player").first.evaluate("e => e.player.spec.cells.map(c => c.name)")
-
-
-def told(page, expression):
-    return json.loads(run_in_kernel(page, f"import json; print(json.dumps({expression}), 'done')").rsplit("done")[0])
 
 
 def numbers(page):
@@ -27,13 +20,9 @@ def numbers(page):
 
 @pytest.mark.slow
 def test_swap_lab(watched, lab, shots):
-    address, folder = lab
-    write_notebook(folder / "swap.ipynb", *NOTEBOOK, "print('ready', 'done')")
-    page = watched(viewport={"width": 1100, "height": 1000})
-    run_all(page, f"{address}/lab/tree/swap.ipynb")
+    page = opened(watched, lab, "swap", NOTEBOOK)
     until(lambda: page.locator(".sb-numbers td").count() == 24)
-    idle(page)
-    page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+    command(page, "application:toggle-left-area")
     assert [name.split(":")[0] for name in names(page)] == ["clip A", "detail A, content B", "detail B, content A", "clip B"]
 
     # lambda by keyboard, then by mouse
@@ -73,21 +62,17 @@ def test_swap_lab(watched, lab, shots):
 
     # a page that is loaded again
     here, table = names(page), numbers(page)
-    page.keyboard.press("Control+s")
-    until(lambda: page.locator(".lm-TabBar-tab.jp-mod-dirty").count() == 0)
-    page.reload(wait_until="commit")
+    reload(page)
     until(lambda: page.locator(".sb-player canvas").count() and names(page) == here and numbers(page) == table, 60)
-    until(lambda: not page.locator("#jupyterlab-splash").count())
     theme(page, "Dark")
     page.set_viewport_size({"width": 500, "height": 1300})
     until(lambda: page.locator(".sb-player").first.evaluate("e => e.clientWidth") < 480)
     page.locator(".sb-panel").first.screenshot(path=shots / "swap_lab_dark_narrow.png")
-    assert page.locator(".sb-panel").first.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    assert fits(page.locator(".sb-panel").first)
     theme(page, "Light")
     page.set_viewport_size({"width": 1100, "height": 1000})
     # a kernel that begins again
-    page.evaluate("() => void jupyterapp.commands.execute('notebook:restart-run-all')")
-    page.locator(".jp-Dialog .jp-mod-accept").click()
+    restart(page)
     until(lambda: page.locator(".sb-numbers td").count() == 24 and names(page) != here, 90)
     assert of_ours(page.complaints) == []
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from laboratory import ROOT, idle, of_ours, own_home, run_all, run_in_kernel, theme, until, write_notebook
+from laboratory import ROOT, command, idle, of_ours, opened, own_home, pixels, reload, restart, run_in_kernel, theme, told, until
 
 from skelbench.datasets import open_set
 from skelbench.page import write_page
@@ -52,8 +52,7 @@ def plot(page, what):
 
 def settled(page, where=".sb-curves"):
     "The pixels of the first canvas there, after its next drawing."
-    return page.locator(f"{where} canvas").first.evaluate(
-        "e => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(e.toDataURL()))))")
+    return pixels(page.locator(f"{where} canvas").first)
 
 
 def test_page_opens_from_disk(watched, trained, tmp_path, shots):
@@ -102,13 +101,7 @@ import time
 from skelbench.training_cockpit import watch
 cockpit = watch("FOLDER/runs")
 cockpit
----
-print("ready", "done")
 """
-
-
-def state(page, code):
-    return run_in_kernel(page, f"print({code}, 'done')").rsplit("done")[0].strip()
 
 
 def press(page, name):
@@ -128,14 +121,10 @@ def slider(page):
 
 @pytest.mark.slow
 def test_jupyterlab(watched, lab, trained, shots):
-    address, folder = lab
     process = begin(trained, "now", 200)
     try:
         until(lambda: (trained / "runs" / "now" / "metrics.jsonl").exists(), 60)
-        write_notebook(folder / "cockpit.ipynb", *NOTEBOOK.replace("FOLDER", str(trained)).split("---\n"))
-        page = watched(viewport={"width": 1100, "height": 1250})
-        run_all(page, f"{address}/lab/tree/cockpit.ipynb", ".sb-curves canvas")
-        idle(page)
+        page = opened(watched, lab, "cockpit", [NOTEBOOK.replace("FOLDER", str(trained))], ".sb-curves canvas", (1100, 1250))
         board = page.locator(".sb-board-run")
         until(lambda: board.count() == 3)
 
@@ -160,11 +149,11 @@ def test_jupyterlab(watched, lab, trained, shots):
         page.keyboard.press("Home")
         until(lambda: "Epoch 2:" in page.locator(".sb-words-help").all_inner_texts()[-1])
         early = settled(page, ".sb-map")
-        assert state(page, "cockpit.epoch") == "2"
+        assert told(page, "cockpit.epoch") == 2
         page.locator(".sb-curves-canvas").click(position={"x": 50 + (plot(page, "wide") - 64) * 5 / (plot(page, "last") - 1), "y": 80})  # near epoch 6
         until(lambda: "Epoch 2:" not in page.locator(".sb-words-help").all_inner_texts()[-1])
         time.sleep(1)
-        assert settled(page, ".sb-map") != early and 4 <= int(state(page, "cockpit.epoch")) <= max(8, plot(page, "last") / 5)
+        assert settled(page, ".sb-map") != early and 4 <= told(page, "cockpit.epoch") <= max(8, plot(page, "last") / 5)
         look(page, shots / "cockpit_light.png")
         assert "clip" in page.locator(".widget-dropdown select").first.evaluate("e => e.selectedOptions[0].text")
 
@@ -174,9 +163,7 @@ def test_jupyterlab(watched, lab, trained, shots):
         assert process.wait(30) == 0
         assert "--resume" in " ".join(page.locator(".sb-words-help").all_inner_texts())
         page.locator(".sb-curves").get_by_role("button", name="Show gradient norms").click()
-        page.evaluate("() => void jupyterapp.commands.execute('docmanager:save')")
-        time.sleep(1)
-        page.reload()
+        reload(page)
         page.wait_for_selector(".sb-curves canvas")
         until(lambda: plot(page, "group") == "gradient norms" and text.inner_text().startswith("stopped"), 120)
         theme(page, "Dark")
@@ -185,19 +172,18 @@ def test_jupyterlab(watched, lab, trained, shots):
         theme(page, "Light")
 
         # the kernel anew: all is there again; resumed in another process, stopped again
-        page.evaluate("() => void jupyterapp.commands.execute('notebook:restart-run-all')")
-        page.locator(".jp-Dialog .jp-mod-accept").click()
+        restart(page)
         time.sleep(2)
         idle(page)
         until(lambda: board.count() == 3 and plot(page, "draws") > 0)
         run_in_kernel(page, "cockpit.chosen = 'now'; print('done')")
-        trained_before = int(state(page, "cockpit._runs[cockpit.board.chosen].epoch"))
+        trained_before = told(page, "cockpit._runs[cockpit.board.chosen].epoch")
         press(page, "Resume").click()
         until(lambda: text.inner_text().startswith("training"), 180)
         until(lambda: int(re.search(r"epoch (\d+)", text.inner_text() + " epoch 0")[1]) > trained_before, 120)
         press(page, "Stop").click()
         until(lambda: text.inner_text().startswith("stopped"), 120)
-        page.evaluate("() => void jupyterapp.commands.execute('application:toggle-left-area')")
+        command(page, "application:toggle-left-area")
         page.set_viewport_size({"width": 500, "height": 1900})
         look(page, shots / "cockpit_narrow.png")
 
