@@ -22,7 +22,7 @@ from .datasets import open_set
 from .evaluation import linear, nearest
 from .generation import evaluate_generation
 from .inpainting import evaluate_inpainting
-from .runs import write_json
+from .storage import write_json
 from .segmentation import segment
 from .training import fit, load, seed_everything
 

@@ -100,7 +100,7 @@ def _curve(kind, data, row):
     fps = data.table["fps"].fillna(MISSING_FPS).to_numpy()[b.row]
     table, far, _ = rows_of(b, data.skeleton, fps, spine, flat)
     fast = "the fastest joint (spine lengths a second)"
-    values = {"frozen": (fast, table["speed"], table["run"]), "jumps": (fast, table["speed"], table["speed"]), 
+    values = {"frozen": (fast, table["speed"], table["run"]), "jumps": (fast, table["speed"], table["speed"]),
               "side_swaps": (fast, table["speed"], table["flip"]),
               "still_joints": (fast, table["speed"], table["speed"]),
               "up_axis": ("height of the shoulders over the pelvis, by its length", table["top"].fillna(0), -table["top"].fillna(0))}

@@ -32,7 +32,7 @@ def _common(parser, run=False, data=False):
         parser.add_argument("--data", help="a set folder (default: the run's own)")
         parser.add_argument("--protocol", help="xview, cameras:1/2, folds:subject/4, a file (default: the run's own)")
 
-
+# %% ../nbs/70_cli.ipynb #3988a943
 def _set_command(data, name, about, run, *arguments, writes=True):
     "A command of `data`, with positional arguments in this order."
     p = data.add_parser(name, help=about)
@@ -219,10 +219,14 @@ def main(
     except KeyboardInterrupt as stop:
         print("skelbench: stopped" + (f": {stop}" if str(stop) else ""), file=sys.stderr)
         return 130
-    if arguments.json:
-        print(json.dumps(result))
-    elif arguments.command != "report":
-        show(result)
+    try:
+        if arguments.json:
+            print(json.dumps(result))
+        elif arguments.command != "report":
+            show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # somebody looked at the first lines only
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 # %% ../nbs/70_cli.ipynb #bf068b33

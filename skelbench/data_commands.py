@@ -116,7 +116,7 @@ def data_merge(a) -> dict:
 
     return _told(a, *merge(a.sets, a.destination, a.name, a.same_subjects, a.overwrite))
 
-
+# %% ../nbs/66_data_commands.ipynb #64e6bcb6
 def data_export(a) -> dict:
     "`skelbench data export SET DEST --to csv|npz|bvh|html`"
     from skelbench.datasets import open_set

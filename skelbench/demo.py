@@ -21,7 +21,7 @@ from .generation import evaluate_generation, generate
 from .inpainting import evaluate_inpainting, inpaint, removed_frames
 from .page import write_page
 from .player import Player
-from .runs import write_json
+from .storage import write_json
 from .streams import fixed_length
 from .swapclr import SwapCLR
 from .synthetic import make_synthetic

@@ -121,7 +121,7 @@ def _resumed(place: Path, release: Release, identity: str) -> SetWriter:
     shutil.rmtree(place, ignore_errors=True)
     return SetWriter(place, release.skeleton)
 
-
+# %% ../nbs/06_importing.ipynb #1e7580c3
 def _written(writer: SetWriter, release: Release, identity: str, workers: int, bar) -> dict[str, list[str]]:
     "Reads and writes what is not yet there -> reason -> names."
     done, left_out = writer.about.get("done", 0), writer.about.get("left_out", {k: list(v) for k, v in release.left_out.items()})
@@ -165,7 +165,7 @@ def gather(
     place, identity = destination.with_name(f".{destination.name}.importing"), _identity(release, name)
     writer = _resumed(place, release, identity)
     try:
-        with tqdm(total=len(release.units), desc=name, unit="file", disable=not progress) as bar:
+        with tqdm(total=len(release.units), desc=name, unit="file", disable=not progress, delay=.5) as bar:
             left_out = _written(writer, release, identity, workers, bar)
         reasons = "; ".join(f"{why}: {len(names)} (as {names[0]})" for why, names in left_out.items())
         require(len(writer), f"{release.units[0].members[0].source if release.units else name}: nothing usable; {reasons}")

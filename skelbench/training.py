@@ -24,8 +24,8 @@ from .clips import SkeletonBatch, SkeletonSet
 from .pairs import draw_batches, paired_rows, scene_codes
 from .recipe import Recipe, learning_rate_factor
 from .runs import (Run, append_line, checkpoints, claim_folder, describe, load, pick_device, random_states, read_checkpoint,
-                            read_lines, restore_model, restore_optimizers, restore_random, save_checkpoint, save_tensors, write_json,
-                            write_lines)
+                            read_lines, restore_model, restore_optimizers, restore_random, save_checkpoint, save_tensors, write_lines)
+from .storage import write_json
 from .streams import fixed_length
 
 _all_ = ["Run", "load"]

@@ -23,7 +23,8 @@ from .curves import COLOURS, CURVES, CURVES_STYLE, Curves, at_chance
 from .mount import MOUNT
 from .panel import Panel, Words, nothing, row
 from .player import Html, Player
-from .runs import Run, write_beside
+from .runs import Run
+from .storage import write_beside
 from .skeleton import Skeleton
 from .watching import (Board, Watched, another_process, classes_of, command_to_resume, differing, epoch_of, maps, probe_clip, probes_of,
                                 unresumable, written)

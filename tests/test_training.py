@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from skelbench import runs, training
+from skelbench import runs, storage, training
 from skelbench.clips import SkeletonSet
 from skelbench.pairs import draw_batches, paired_rows, scene_codes
 from skelbench.recipe import Recipe, learning_rate_factor
@@ -680,13 +680,13 @@ def test_nothing_in_a_run_folder_is_a_pickle(unbroken):
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    runs.write_json(tmp_path / "run.json", {"epoch": 1})
+    storage.write_json(tmp_path / "run.json", {"epoch": 1})
 
     def full(beside):
         beside.write_text("half")
         raise OSError("no space left on device")
     with pytest.raises(OSError, match="no space"):
-        runs.write_beside(tmp_path / "run.json", full)
+        storage.write_beside(tmp_path / "run.json", full)
     assert json.loads((tmp_path / "run.json").read_text()) == {"epoch": 1} and [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
