@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNIT_WORDS', 'SCALE', 'METRIC', 'UP', 'Column', 'read_column', 'by_pattern', 'Wide', 'read_wide', 'read_roles',
-           'guess_axes', 'guess_units', 'guess_up', 'guess_rate', 'to_metres']
+           'guess_axes', 'guess_units', 'guess_up', 'guess_hand', 'guess_rate', 'to_metres']
 
 # %% ../nbs/04_columns.ipynb #90dca5d5
 import re
@@ -22,7 +22,7 @@ _AXIS = {"x": 0, "y": 1, "z": 2, "px": 0, "py": 1, "pz": 2, "tx": 0, "ty": 1, "t
 UNIT_WORDS = {"mm": "mm", "millimeters": "mm", "cm": "cm", "centimeters": "cm", "m": "m", "meters": "m", "metres": "m", "inch": "in", "inches": "in",
               "px": "px", "pixel": "px", "pixels": "px"}
 _PLACE = {"pos", "position", "coord", "coords", "coordinate", "coordinates", "point", "location", "translation"}
-_OTHER = {"rotation", "rot", "quat", "quaternion", "velocity", "vel", "acc", "acceleration", "angle", "angles", "orientation", "euler", "error"}
+_OTHER = {"rotation", "rot", "quat", "quaternion", "velocity", "vel", "acc", "acceleration", "angle", "orientation", "euler", "error"}
 
 
 class Column(NamedTuple):
@@ -36,6 +36,11 @@ class Column(NamedTuple):
 def _split(text):
     return [t for t in re.split(r"[\s_\-:|/\[\](),#<>.]+", text) if t]
 
+
+def _is_other(word):
+    "Whether a word stands for something else than a place."
+    return word.lower().removesuffix("s") in _OTHER
+
 # %% ../nbs/04_columns.ipynb #c06c47cb
 def read_column(
     name: str,
@@ -44,7 +49,7 @@ def read_column(
     path = name.split(".")
     if len(path) > 1 and len(_split(path[-1])) == 1 and path[-1].isdecimal():
         path = [name]
-    tokens, group = _split(path[-1]), [p for p in path[:-1] if p.lower() not in _PLACE]
+    tokens, group = _split(path[-1]), [p for p in path[:-1] if p.lower() not in _PLACE and not _is_other(p)]
     unit = None
     if len(tokens) > 1 and tokens[-1].lower() in UNIT_WORDS and not (tokens[-1].lower() == "px" and tokens[-2].lower() not in _AXIS):
         unit = UNIT_WORDS[tokens.pop().lower()]
@@ -63,9 +68,11 @@ def read_column(
         rest, axis = tokens[:-1] + [camel[1]], _AXIS[camel[2].lower()]
     else:
         return None
-    rest = [t for t in rest if t.lower() not in _PLACE]
+    other = any(_is_other(t) for p in [*path[:-1], *rest] for t in _split(p))
+    rest = [t for t in rest if t.lower() not in _PLACE and not _is_other(t)]
     if not rest and group:
         rest = [group.pop()]
+    group += ["rotation"] * other  # beside the places, never among them
     return Column(tuple(group), "_".join(rest), axis, unit)
 
 # %% ../nbs/04_columns.ipynb #e2bc83ec
@@ -166,7 +173,8 @@ def read_wide(
     "The columns of the joints; of several groups (hands, faces, rotations) the one that is a body, in space before in the picture."
     read, groups, units = by_pattern(pattern) if pattern else read_column, defaultdict(dict), {}
     names = [n for n in table.columns if table[n].dtype.kind == "f" and not n.startswith("(")]
-    for name in names:
+    states = [n for n in table.columns if table[n].dtype.kind != "f" and (column := read(n)) and column.axis == 3]  # Tracked, NotTracked
+    for name in names + states:
         if column := read(name):
             own = groups[column.group].setdefault(column.joint, [None] * 4)
             own[column.axis] = own[column.axis] or name
@@ -180,14 +188,15 @@ def read_wide(
             values = table[[n for c in own for n in c]].to_numpy(float).reshape(len(table), len(own), len(own[0]))
             sure = len(own[0]) == 3 and _is_confidence(values, "2d" in g.lower())
             groups[g] = {j: [c[0], c[1], None, c[2]] if sure else (list(c) + [None] * 2)[:4] for j, c in joints.items()}
+    found, groups = groups, {g: joints for g, joints in groups.items() if pattern or not any(map(_is_other, _split(g)))}
     if not groups:
         return None
     def worth(g):
         said = {w.lower() for w in _split(g)} | {w.lower() for j in groups[g] for w in _split(j)}
         body = not {"hand", "face", "hands"} & {w.lower() for w in _split(g)}
-        return not said & _OTHER, body, "world" in said or "3d" in said, any(c[2] for c in groups[g].values()), len(groups[g])
+        return body, "world" in said or "3d" in said, any(c[2] for c in groups[g].values()), len(groups[g])
     best = max(groups, key=worth)
-    own = {j: c for j, c in groups[best].items() if not {w.lower() for w in _split(j)} & _OTHER} or groups[best]
+    own = groups[best]
     said = _several(list(own))
     people, joints = list(dict.fromkeys(p for p, _ in said)), list(dict.fromkeys(j for _, j in said))
     columns = [[None] * len(joints) for _ in people]
@@ -197,11 +206,11 @@ def read_wide(
     while len(joints) > 1 and len({j.split("_")[0] for j in joints}) == 1 and all("_" in j for j in joints):
         joints = [j.split("_", 1)[1] for j in joints]
     joints = [j or "0" for j in joints]
-    return Wide(tuple(joints), tuple(map(tuple, columns)), unit, tuple(g for g in groups if g != best))
+    return Wide(tuple(joints), tuple(map(tuple, columns)), unit, tuple(g for g in found if g != best))
 
 # %% ../nbs/04_columns.ipynb #52a935fb
 _ROLES = {role: set(names.split()) for role, names in {
-    "time": "time t timestamp timestamps seconds sec ms timems timesec timeseconds timestampms timestamps timestampsec times tms elapsed utc",
+    "time": "time t timestamp timestamps seconds sec ms timems timesec timeseconds timestampms timestamps timestampsec timestampusec timestampus times tms elapsed utc",
     "frame": "frame frames frameid frameno framenum framenumber frameidx frameindex imageid image img imagename",
     "person": "person personid body bodyid bodyno track trackid individual player playerid people skeletonid idx id userid",
     "joint": "joint jointid jointname joints landmark landmarkid landmarkname keypoint keypointid keypointname bodypart part marker markername node jointtype",
@@ -210,7 +219,7 @@ _ROLES = {role: set(names.split()) for role, names in {
     "subject": "subject subjectid actor actorid participant participantid subjectname",
     "camera": "camera cameraid cam view viewid",
     "x": "x posx positionx px xpos xm xmm xcm xpx", "y": "y posy positiony py ypos ym ymm ycm ypx", "z": "z posz positionz pz zpos zm zmm zcm",
-    "confidence": "c conf confidence score likelihood visibility vis probability prob quality trackingstate tracked",
+    "confidence": "c conf confidence score likelihood visibility vis probability prob quality trackingstate tracked state",
 }.items()}
 
 
@@ -259,7 +268,8 @@ def guess_axes(
 SCALE = {"m": 1., "cm": .01, "mm": .001, "in": .0254, "ft": .3048, "px": 1., "fraction": 1., "unknown": 1.}  # to metres; the last three stay what they are
 METRIC = {"px": "pixels", "fraction": "fractions of the image", "unknown": "unknown"}  # what a set calls them; everything else is metres
 UP = {"y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), "-y": ((1, 0, 0), (0, -1, 0), (0, 0, -1)), "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
-      "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)), "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)), "-x": ((0, 1, 0), (-1, 0, 0), (0, 0, 1))}  # turns, never mirrors
+      "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)), "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)), "-x": ((0, 1, 0), (-1, 0, 0), (0, 0, 1))}  # turns
+UP |= {f"{up} mirrored": (tuple(-x for x in rows[0]), *rows[1:]) for up, rows in UP.items()}  # files whose axes are left-handed, as Unity's and Unreal's
 
 
 def guess_units(
@@ -275,6 +285,8 @@ def guess_units(
     said = f"a body is {size:.3g} tall or wide"
     if flat:
         return ("fraction", size < 1.2, said) if low >= -.5 and high <= 1.5 else ("px", size > 20, said)
+    if low >= -.3 and high <= 1.3 and size < 1.3:
+        return "fraction", False, said + ", all of it between 0 and 1"
     for limit, unit, sure in ((.3, "unknown", False), (3.2, "m", size > .6), (20, "unknown", False), (90, "in", False), (320, "cm", True),
                               (3200, "mm", size > 500)):
         if size < limit:
@@ -296,6 +308,28 @@ def guess_up(
     axis = int(np.abs(line).argmax())
     return ("" if line[axis] > 0 else "-") + "xyz"[axis], float(abs(line[axis]) / np.linalg.norm(line))
 
+# %% ../nbs/04_columns.ipynb #682074ac
+def guess_hand(
+    joints: np.ndarray,  # (F, V, 3), NaN where not observed
+    sides: list[tuple[int, int]],  # (left, right) hips, shoulders
+    ahead: list[tuple[int, int]],  # (behind, before), as heel and toes, ear and nose
+    up: str,  # a key of `UP`
+) -> float:  # 1: left is left, -1: in a mirror, near 0 or NaN: cannot be seen
+    "Whether people walk where their toes and noses point, once they are turned to y up: if not, the file's axes are left-handed, or left and right changed places."
+    def way(pairs):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # frames without these joints
+            steps = np.array([joints[:, b] - joints[:, a] for a, b in pairs]) @ np.array(UP[up], float).T
+            steps = steps[..., [0, 2]]
+            steps = np.nanmean(steps / np.linalg.norm(steps, axis=-1, keepdims=True), 0)
+            return steps / np.linalg.norm(steps, axis=-1, keepdims=True)
+    if not sides or not ahead:
+        return float("nan")
+    right, front = way(sides), way(ahead)
+    share = right[:, 1] * front[:, 0] - right[:, 0] * front[:, 1]  # (left - right) x up = the way that one faces
+    share = share[np.isfinite(share)]
+    return float(np.median(share)) if len(share) else float("nan")
+
 # %% ../nbs/04_columns.ipynb #37383a89
 def guess_rate(
     times: np.ndarray,  # (F,) increasing, of one file
@@ -306,7 +340,7 @@ def guess_rate(
     if not len(steps) or not np.median(steps) > 0:
         return None, "no time passes"
     step, said = float(np.median(steps)), {w for w in re.split(r"[^a-z]+", name.lower()) if w}
-    units = (({"ms", "millis", "milliseconds"}, 1e3), ({"us", "microseconds"}, 1e6), ({"ns", "nanoseconds"}, 1e9), ({"s", "sec", "seconds"}, 1.))
+    units = (({"ms", "millis", "msec", "milliseconds"}, 1e3), ({"us", "usec", "microseconds"}, 1e6), ({"ns", "nanoseconds"}, 1e9), ({"s", "sec", "seconds"}, 1.))
     scale = next((s for known, s in units if said & known), None)
     scale = scale or (1. if step < 1.5 else 1e3 if step < 1500 else 1e6 if step < 1.5e6 else 1e9)
     rate = scale / step

@@ -149,7 +149,17 @@ def _page(data, destination, overwrite, most=24) -> Path:
 
 # %% ../nbs/66_data_commands.ipynb #e4610d28
 def data_download(a) -> dict:
-    "`skelbench data download NAME DEST`: fetches it, or says where to ask for it and what is still missing"
-    from skelbench import downloading
+    "`skelbench data download NAME DEST --agree`: fetches a release, or says where to ask for it and what a folder still lacks"
+    from skelbench.downloading import SOURCES, STEPS, download, missing, steps
 
-    return downloading.fetch(a.name, a.destination, agree=a.agree, progress=not a.json)
+    if a.name is None:
+        return {name: f"{'can be fetched' if name in SOURCES else 'to be asked for'}: {known.about}" for name, known in (SOURCES | STEPS).items()}
+    if a.name in SOURCES and a.agree:
+        if not a.destination:
+            raise ValueError("give a destination")
+        return {"folder": str(download(a.name, a.destination, agree=True, progress=not a.json))}
+    text = steps(a.name, a.destination or "FOLDER")
+    if not a.json:
+        print(text + ("\n\nTo fetch it, agree to the terms by --agree." if a.name in SOURCES else ""))
+    there = bool(a.destination) and Path(a.destination).exists()
+    return {"steps": text.splitlines()} | (missing(a.name, a.destination) if there else {}) if a.json else missing(a.name, a.destination) if there else {}

@@ -99,7 +99,7 @@ def _files(names):
     "Names of files for clips: letters, digits, dot, - and _, all different even where case does not count."
     taken, files = set(), []
     for name in names:
-        base = re.sub(r"[^\w.\-]+", "_", name).strip("._")[:150] or "clip"
+        base = re.sub(r"[^\w.\-]+", "_", name).strip("._").encode()[:150].decode(errors="ignore") or "clip"
         file, k = base, 1
         while file.lower() in taken:
             k += 1
@@ -180,6 +180,31 @@ def _filled(joints, valid, skeleton):
             x[gone, j] = between + (0 if parent is None else x[gone, parent])
     return x
 
+# %% ../nbs/08_exporting.ipynb #7a12c763
+def _moved(joints, skeleton):
+    "(T, V): how far joints come to lie from where they are, as a bone that hangs alone on its parent has its mean length in a .bvh."
+    delta, parents = np.zeros_like(joints), [p for _, p in skeleton.bones]
+    for j, parent in skeleton.bones:
+        bone = joints[:, j] - joints[:, parent]
+        length = np.linalg.norm(bone, axis=-1, keepdims=True)
+        delta[:, j] = delta[:, parent] + (bone * (length.mean() / np.maximum(length, 1e-9) - 1) if parents.count(parent) == 1 else 0)
+    return np.linalg.norm(delta, axis=-1)
+
+
+def _said(data, files, empty, filled, no_rate, moved, scale):
+    "What .bvh files of a set do not hold."
+    several = sum(len(own) > 1 for own in files)
+    return [sentence for true, sentence in (
+        (several, f"{several} clips have several people, each in a file of its own"),
+        (empty, f"{empty} people without an observed joint have no file"),
+        (filled, f"which joints were observed is lost: {filled:.1%} of them were not, and are where their neighbours let one expect them"),
+        (max(moved) > 1e-3, "a bone that hangs alone on another has one length in a clip, which moves joints: in half of the clips by "
+         f"{1000 * np.median(moved):.0f} mm at most, in the worst by {1000 * max(moved):.0f} mm"),
+        (no_rate, f"{no_rate} clips without frames a second are written at 30"),
+        (scale is None, f"coordinates are in {data.units}; programs will take them for metres"),
+        (data.frame_labels is not None, "the labels of frames are lost"), (data.moving is not None, "which joints act is lost"),
+        (True, "labels are the names of folders; subject, camera and scene are in clips.csv only")) if true]
+
 # %% ../nbs/08_exporting.ipynb #eb29f56b
 def _bvh(data, rows, folder, progress, lost):
     "A file for each clip and person, in a folder for each class."
@@ -204,31 +229,6 @@ def _bvh(data, rows, folder, progress, lost):
     require(any(files), f"{data.name}: none of these clips has a joint that was observed")
     _listing(data, rows, files).to_csv(folder / "clips.csv", index=False)
     lost += _said(data, files, empty, filled / max(seen, 1), no_rate, moved, scale)
-
-
-def _moved(joints, skeleton):
-    "(T, V): how far joints come to lie from where they are, as a bone that hangs alone on its parent has its mean length in a .bvh."
-    delta, parents = np.zeros_like(joints), [p for _, p in skeleton.bones]
-    for j, parent in skeleton.bones:
-        bone = joints[:, j] - joints[:, parent]
-        length = np.linalg.norm(bone, axis=-1, keepdims=True)
-        delta[:, j] = delta[:, parent] + (bone * (length.mean() / np.maximum(length, 1e-9) - 1) if parents.count(parent) == 1 else 0)
-    return np.linalg.norm(delta, axis=-1)
-
-
-def _said(data, files, empty, filled, no_rate, moved, scale):
-    "What .bvh files of a set do not hold."
-    several = sum(len(own) > 1 for own in files)
-    return [sentence for true, sentence in (
-        (several, f"{several} clips have several people, each in a file of its own"),
-        (empty, f"{empty} people without an observed joint have no file"),
-        (filled, f"which joints were observed is lost: {filled:.1%} of them were not, and are where their neighbours let one expect them"),
-        (max(moved) > 1e-3, "a bone that hangs alone on another has one length in a clip, which moves joints: in half of the clips by "
-         f"{1000 * np.median(moved):.0f} mm at most, in the worst by {1000 * max(moved):.0f} mm"),
-        (no_rate, f"{no_rate} clips without frames a second are written at 30"),
-        (scale is None, f"coordinates are in {data.units}; programs will take them for metres"),
-        (data.frame_labels is not None, "the labels of frames are lost"), (data.moving is not None, "which joints act is lost"),
-        (True, "labels are the names of folders; subject, camera and scene are in clips.csv only")) if true]
 
 # %% ../nbs/08_exporting.ipynb #31b09123
 KINDS = ("csv", "npz", "bvh")

@@ -17,7 +17,7 @@ import pandas as pd
 from .arrays import Unreadable
 from .columns import METRIC, to_metres
 from .guesses import array_layout, as_list, frame_rate, mean_bones, name_joints, place_body, table_layout
-from .labels import FACTS, as_numbers, frame_number, guess_folders, guess_rule, natural, read_labels, read_rule
+from .labels import FACTS, RESTART, as_numbers, frame_number, guess_folders, guess_rule, natural, read_labels, read_rule
 from .layouts import BODIES, Mapping
 from .recordings import Content, parse, pieces, seen
 from .sources import Release, Unit, Unusable, members
@@ -62,13 +62,14 @@ def read_unit(
     "The clips of one unit as a mapping says; `Unusable` with the reason."
     clips = []
     try:
-        for name, values, label in pieces(_content(unit, mapping), mapping):
+        inside = {f: known for f, known in (("label", unit.about.get("labels")), *unit.about.get("codes", {}).items()) if known}
+        for name, values, said in pieces(_content(unit, mapping), mapping):
             joints, valid = to_metres(values, mapping.units, mapping.up, mapping.flat, mapping.confidence, mapping.made or {})
             require(valid.any(), "no joint was observed", Unusable)
-            about = {k: v for k, v in unit.about.items() if k not in ("labels", "name")}
-            if label is not None and "labels" in unit.about:
-                require(label in unit.about["labels"], f"an unknown label: {label}", Unusable)
-                about["label"] = unit.about["labels"].index(label)
+            about = {k: v for k, v in unit.about.items() if k not in ("labels", "codes", "name")}
+            for f, known in inside.items():
+                require(said.get(f) in known, f"an unknown {f}: {said.get(f)}", Unusable)
+                about[f] = known.index(said[f]) if f == "label" else known[said[f]]
             base = unit.about.get("name", unit.name)
             about["scene"] = f"{about['scene']}:{name}" if name and "scene" in about else about.get("scene")
             clips.append({"joints": joints, "valid": valid, "name": f"{base}:{name}" if name else base, "label": 0, "fps": mapping.fps} | about)
@@ -133,6 +134,9 @@ def _who(m, units, options, note, contents):
         if by_name and ("label" not in rules or "(?P<label>" not in by_name):
             rules.setdefault("label" if "(?P<label>" in by_name else "subject" if "(?P<subject>" in by_name else "camera", by_name)
         sure = good or rules.get("label", "").startswith(("folder", "column", "array"))
+    elif column and not options.get("table"): rules.setdefault("label", f"column:{column}")
+    for f in ("subject", "camera") if not options.get("table") else ():
+        if f in (m.roles or {}) and f not in options: rules[f] = f"column:{m.roles[f]}"
     for f, rule in rules.items():
         note(f, f"by {rule}", sure or f != "label", f"{f}=")
     inside = str(rules.get("label")).removeprefix("column:")
@@ -180,7 +184,10 @@ def _understand(m, contents, columns, units, options, note, notes):
     if tables:
         m, stated, left = table_layout(tables, columns, m)
         note("layout", {"wide": "a row a frame, columns for every joint", "long": "a row a joint"}[m.layout], True, "columns=")
-        if m.roles: note("columns", ", ".join(f"{k}: {c}" for k, c in m.roles.items()), True, "columns=")
+        if m.roles: note("columns", ", ".join(f"{k}: {c}" for k, c in m.roles.items() if k != "clip"), True, "columns=")
+        if clip := m.roles.get("clip"):
+            new = "; frames start anew where no column says so: another clip begins, or is it another person?" if RESTART in clip else ""
+            note("clips", f"told apart by {' and '.join(c for c in clip if c != RESTART) or 'nothing'}{new}", not new, "columns='clip=..+..'")
         if left: note("not used", ", ".join(left), True, "columns=")
     else:
         m, sure = array_layout([c.arrays for c in contents], columns, count, m)
@@ -240,26 +247,35 @@ def _facts(m, units, source, left):
             continue
         said.append(own), kept.append(u)
     classes = sorted({o["label"] for o in said if "label" in o}, key=natural)
-    if m.label and m.label.startswith(("column:", "array:")) and not table: classes = _labels_inside(m, kept)
+    inside = _inside(m, kept) if not table and any(str(getattr(m, f)).startswith(("column:", "array:")) for f in FACTS) else {}
+    classes = inside.pop("label", classes)
     codes = {f: as_numbers([o[f] for o in said if f in o]) for f in ("subject", "camera", "setup")}
+    own_codes = {"codes": {f: as_numbers(texts) for f, texts in inside.items() if f in codes}} if inside else {}
     done = []
     for u, own in zip(kept, said):
         about = {f: codes[f][own[f]] for f in codes if f in own} | {k: own[k] for k in ("scene",) if k in own}
         about |= {"label": classes.index(own["label"])} if "label" in own else {"labels": classes} if classes else {}
-        done.append(u._replace(about=u.about | about))
+        done.append(u._replace(about=u.about | about | own_codes))
     return done, classes or ["unlabelled"]
 
-# %% ../nbs/06_generic.ipynb #7ceb4d75
-def _labels_inside(m, units):
-    "The classes that are named within the files, which are all read for it."
-    found = set()
+# %% ../nbs/06_generic.ipynb #64655d78
+def _inside(m, units):
+    "What classes, subjects, .. are named within the files, which are all read for it: fact -> texts."
+    found = {f: set() for f in FACTS if str(getattr(m, f)).startswith(("column:", "array:"))}
     for u in units:
         try:
-            found |= {label for _, _, label in pieces(_content(u, m), m) if label is not None}
+            for _, _, said in pieces(_content(u, m), m):
+                for f in found.keys() & said.keys(): found[f].add(said[f])
         except (Unusable, ValueError, TypeError, KeyError, IndexError, OverflowError):
             pass  # told when clips are read
-    require(found, f"no labels at {m.label}")
-    return sorted(found, key=natural)
+    lost = [getattr(m, f) for f in found if not found[f]]
+    require(not lost, f"nothing at {', '.join(lost)} in any file")
+    return {f: sorted(texts, key=natural) for f, texts in found.items()}
+
+
+def _values(units, fact):
+    "All subjects, cameras or setups of units, as numbers."
+    return {u.about[fact] for u in units if fact in u.about} | {n for u in units[:1] for n in u.about.get("codes", {}).get(fact, {}).values()}
 
 # %% ../nbs/06_generic.ipynb #822fe34f
 def read_generic(
@@ -292,7 +308,7 @@ def read_generic(
     require(units_, f"{source}: nothing usable; {'; '.join(left)}")
     protocols = {}
     for fact in ("subject", "camera"):
-        values = {u.about[fact] for u in units_ if fact in u.about}
+        values = _values(units_, fact)
         if len(values) > 1: protocols[f"by_{fact}"] = {"column": fact, "folds": min(5, len(values))}
     if not protocols and len(units_) > 1: protocols["by_clip"] = {"column": "name", "folds": min(5, len(units_))}
     return Release(units_, partial(read_unit, mapping=mapping), mapping.skeleton, classes, protocols, left, METRIC.get(mapping.units, "metres"))
@@ -306,7 +322,7 @@ def describe(
     lines = [f"{len(units)} clips' files, {len(release.classes)} classes ({', '.join(release.classes[:8])}{', ..' if len(release.classes) > 8 else ''}), "
              f"{len(release.skeleton)} joints, up to {m.people} people, {release.metric}"]
     for fact in ("subject", "camera", "setup"):
-        values = {u.about[fact] for u in units if fact in u.about}
+        values = _values(units, fact)
         if values: lines[0] += f", {len(values)} {fact}s"
     for title, sure in (("Understood", True), ("Uncertain: please look, and say otherwise where it is wrong", False)):
         own = [(w, t, o) for w, t, s, o in m.notes if bool(s) is sure]
@@ -317,4 +333,4 @@ def describe(
     lines += ["", "Joints", *(f"  {name:<22} {on:<25} {side}".rstrip() for name, on, side in rows)]
     if release.left_out: lines += ["", "Left out", *(f"  {len(names):>6}  {why} (as {names[0]})" for why, names in release.left_out.items())]
     first = units[0]
-    return "\n".join(lines + ["", f"As {first.name}: {', '.join(f'{k} {v}' for k, v in first.about.items() if k != 'labels')}"])
+    return "\n".join(lines + ["", f"As {first.name}: {', '.join(f'{k} {v}' for k, v in first.about.items() if k not in ('labels', 'codes'))}"])

@@ -57,6 +57,9 @@ def part_of(
 ) -> tuple[str, str | None, float]:  # left, right or ""; a part of the body or None; a number that orders several of it
     "What a joint's name says."
     said = words(name)
+    if vertebra := re.fullmatch(r".*?([CTL])(\d{1,2})", str(name).strip()):  # L5, T12, C7: from below, the first of the lumbar ones is the highest
+        if words(name)[-2] == vertebra[1].lower() and set(words(name)[:-2]) <= NOISE:
+            return "", "neck" if vertebra[1] == "C" else "spine", {"L": 20., "T": 40., "C": 60.}[vertebra[1]] - int(vertebra[2])
     said = [w for i, w in enumerate(said) if w not in NOISE and not (w.isdecimal() and i == 0)] or said
     side = next((_SIDES[w] for w in said if w in _SIDES), "")
     rest = [w for w in said if w not in _SIDES]
@@ -272,7 +275,7 @@ class Mapping:
     layout: str = "wide"  # wide: a column a coordinate; long: a row a joint; array
     frame_files: bool = False  # a file is a frame, a folder (or what comes before the number in the name) a clip
     delimiter: str | None = None  # of text; None: asked of every file
-    roles: dict | None = None  # time, frame, person, joint, clip, label, x, y, z, confidence -> the column
+    roles: dict | None = None  # time, frame, person, joint, label, x, y, z, confidence -> the column; clip -> the columns that tell clips apart
     columns: tuple = ()  # wide: (M, V, 4) columns of x, y, z and confidence, None where there is none
     ids: tuple = ()  # long: (V,) what the joint column calls the joints
     array: dict | None = None  # name; axes (N, M, T, V, C, F); labels, confidence: names of further arrays; last: "confidence"

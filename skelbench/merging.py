@@ -195,7 +195,7 @@ def merge(
     names = _arrays(sets, called, lost)
     classes, numbers = _same_classes(sets, names, called, lost)
     table, offsets = _tables(sets, called, numbers, same_subjects, lost)
-    parts = [Part(s, np.arange(len(s)), scale, n) for s, scale, n in zip(sets, scales, numbers)]
+    parts = [Part(s, np.arange(len(s)), scale, None if np.array_equal(n, np.arange(len(n))) else n) for s, scale, n in zip(sets, scales, numbers)]
     for i, a in enumerate(sets):
         for b, other in zip(sets[i + 1:], called[i + 1:]):
             if twice := duplicates(a, b):
@@ -265,14 +265,14 @@ def select_clips(
     rows, wanted = choose(data, **which), which.get("classes")
     classes = list(data.classes) if wanted is None else [c for c in data.classes if c in wanted]
     numbers, names = np.array([classes.index(c) if c in classes else -1 for c in data.classes]), _arrays([data], [data.name], lost)
-    if wanted is not None and len(classes) < len(data.classes):
+    if len(classes) < len(data.classes):
         lost.append(f"labels count from 0 among the {len(classes)} classes that are left")
         if "frame_labels" in names and any(p.max() >= len(numbers) for p in pieces(Part(data, rows), "frame_labels")):
             names.remove("frame_labels")
             lost.append("the labels of frames are lost: they are no numbers of the set's classes")
         elif "frame_labels" in names:
             lost.append("frames of other classes have the label -1")
-    table, parts = data.table.iloc[rows].reset_index(drop=True), [Part(data, rows, 1., numbers if wanted is not None else None)]
+    table, parts = data.table.iloc[rows].reset_index(drop=True), [Part(data, rows, 1., numbers if len(classes) < len(data.classes) else None)]
     table["label"] = numbers[table["label"]]
     about = {"skeleton": data.skeleton, "classes": classes, "name": data.name, "units": data.units, "source": data.source,
              "protocols": _protocols(parts, [0], table, lost), "left_out": data.left_out}

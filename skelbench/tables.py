@@ -110,6 +110,16 @@ def _names(levels, width):
     return names if len(set(names)) == width else [f"{n}#{i}" for i, n in enumerate(names)]
 
 
+def _listed(lines, shape):
+    "Names for a table without a header: of a line above that lists a name for every three columns (MARKER_NAMES and names), else numbers."
+    rows = [_cells(line, shape.delimiter) for line in lines]
+    for row in reversed(rows):
+        own, extra = [cell for cell in row[1:] if cell], shape.width - 3 * (len(row) - 1)
+        if 0 <= extra <= 2 and len(own) == len(row) - 1 == len(set(own)) >= 4 and not _numeric(own, shape.decimal)[0]:
+            return [*("Frame", "Time")[:extra], *(f"{name}_{axis}" for name in own for axis in "XYZ")]
+    return [str(i) for i in range(shape.width)]
+
+
 def _numbers(column, decimal="."):
     "A column as numbers where at least half of what is in it is one; else as texts."
     if column.dtype.kind in "iufb":
@@ -132,7 +142,7 @@ def parse_text(
     require(len(body) * shape.width <= 2 * len(text) + 1000, "lines much shorter than the first ones", Unreadable)
     if not text.endswith("\n") and len(body) > 3 and len(_cells(body[-1], shape.delimiter)) < shape.width:
         body.pop()  # cut in the middle of a line
-    names = [str(i) for i in range(shape.width)] if shape.header == shape.body else _names(
+    names = _listed(lines[:shape.body], shape) if shape.header == shape.body else _names(
         [_cells(line.lstrip("#% ") if line[:1] in "#%" else line, shape.delimiter) for line in lines[shape.header:shape.body]], shape.width)
     try:
         table = pd.read_csv(io.StringIO("\n".join(body)), sep=r"\s+" if shape.delimiter == " " else shape.delimiter, header=None, names=names,

@@ -157,3 +157,126 @@ def nested_json(folder):
 
 
 LAYOUTS = {f.__name__: f for f in (wide_csv, long_csv, deeplabcut, openpose, mediapipe, alphapose, one_npz, npy, matlab, nested_json)}
+
+
+# layouts of programs, written without looking at the reader
+
+ROKOKO = ("hips spine spine2 spine4 neck head left_shoulder left_upper_arm left_lower_arm left_hand right_shoulder right_upper_arm right_lower_arm right_hand "
+          "left_up_leg left_leg left_foot left_toe right_up_leg right_leg right_foot right_toe").split()
+XSENS = ("Pelvis;L5;L3;T12;T8;Neck;Head;Right Shoulder;Right Upper Arm;Right Forearm;Right Hand;Left Shoulder;Left Upper Arm;Left Forearm;Left Hand;"
+         "Right Upper Leg;Right Lower Leg;Right Foot;Right Toe;Left Upper Leg;Left Lower Leg;Left Foot;Left Toe").split(";")
+AZURE = [name.upper() for name in BODIES["azure32"]]
+
+
+def some(names):
+    "Four clips of two people and both actions."
+    return clips(names)[::3]
+
+
+def numbers(frame, digits=5):
+    return [f"{v:.{digits}f}" for v in np.ravel(frame)]
+
+
+def kinect_studio(folder):
+    "SpineBase.X, .Y, .Z and .State, which is a word; a clock; a joint that was not tracked; a second that ends while one records."
+    for a, p, r, x in some(KINECT):
+        lines = ["Timestamp,TrackingId," + ",".join(f"{j}.{k}" for j in KINECT for k in ("X", "Y", "Z", "State"))]
+        for t, f in enumerate(x):
+            state = ["NotTracked" if (t, j) == (2, 6) else "Inferred" if (t + j) % 7 == 0 else "Tracked" for j in range(25)]
+            lines.append(f"14:02:{10.8 + t / 30:06.3f},72057594037929986," + ",".join(f"{','.join(numbers(v))},{s}" for v, s in zip(f, state)))
+        write(folder, f"{p}/{a}_{r}.csv", "\r\n".join(lines) + "\r\n")
+
+
+def qualisys(folder, header=True):
+    "Ten lines of what was recorded, names in one of them; millimetres, z up; older programs write no header below."
+    for a, p, r, x in some(MIXAMO):
+        lines = [f"NO_OF_FRAMES\t{len(x)}", "NO_OF_CAMERAS\t8", f"NO_OF_MARKERS\t{len(MIXAMO)}", "FREQUENCY\t100", "NO_OF_ANALOG\t0", "ANALOG_FREQUENCY\t0",
+                 "DESCRIPTION\t--", "TIME_STAMP\t2023-05-04, 11:06:32.123\t40.1234", "DATA_INCLUDED\t3D", "MARKER_NAMES\t" + "\t".join(MIXAMO)]
+        lines += ["Frame\tTime\t" + "\t".join(f"{j} {k}" for j in MIXAMO for k in "XYZ")] * header
+        lines += ["\t".join(([str(t + 1), f"{t / 100:.5f}"] if header else []) + numbers(f * 1000, 3)) for t, f in enumerate(z_up(x))]
+        write(folder, f"{p}_{a}_{r:04d}.tsv", "\r\n".join(lines) + "\r\n")
+
+
+def qualisys_without_header(folder):
+    qualisys(folder, header=False)
+
+
+def trc_as_txt(folder):
+    "OpenSim's .trc under another ending."
+    for a, p, r, x in some(MIXAMO):
+        lines = [f"PathFileType\t4\t(X/Y/Z)\t{a}.trc", "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+                 f"60.00\t60.00\t{len(x)}\t{len(MIXAMO)}\tm\t60.00\t1\t{len(x)}", "Frame#\tTime\t" + "\t\t\t".join(MIXAMO) + "\t\t",
+                 "\t\t" + "\t".join(f"{k}{i + 1}" for i in range(len(MIXAMO)) for k in "XYZ"), ""]
+        lines += ["\t".join([str(t + 1), f"{t / 60:.4f}", *numbers(f, 6)]) for t, f in enumerate(x)]
+        write(folder, f"{a}-{p}-{r}.txt", "\n".join(lines) + "\n")
+
+
+def rokoko(folder):
+    "hips_pos_x beside hips_rot_w; centimetres."
+    for a, p, r, x in some(ROKOKO):
+        lines = ["timestamp," + ",".join(f"{j}_{w}_{k}" for j in ROKOKO for w, ks in (("pos", "xyz"), ("rot", "wxyz")) for k in ks)]
+        lines += [f"{t / 50:.3f}," + ",".join(",".join([*numbers(v), ".9", ".1", f"{.01 * t:.2f}", ".2"]) for v in f) for t, f in enumerate(x * 100)]
+        write(folder, f"{a}/{p}-take{r}.csv", "\n".join(lines) + "\n")
+
+
+def xsens(folder):
+    "Segments by their vertebrae; z up."
+    plain = [{"L5": "Spine", "L3": "Spine1", "T12": "Spine2", "T8": "Spine3"}.get(n, n) for n in XSENS]
+    for a, p, r, x in some(plain):
+        lines = ["Frame," + ",".join(f"{j} {k}" for j in XSENS for k in "xyz"), *(",".join([str(t), *numbers(f)]) for t, f in enumerate(z_up(x)))]
+        write(folder, f"{p}_{a}-00{r}.csv", "\n".join(lines) + "\n")
+
+
+def unity(folder):
+    "Frames of bones with a position and a rotation each; left-handed."
+    for a, p, r, x in some(MIXAMO):
+        frames = [{"time": round(t / 30, 4), "bones": {j: {"position": dict(zip("xyz", (v * (-1, 1, 1)).round(5).tolist())),
+                                                           "rotation": {"x": .1, "y": .2, "z": .3, "w": .9}} for j, v in zip(MIXAMO, f)}} for t, f in enumerate(x)]
+        write(folder, f"{p}/{a}_{r}.json", json.dumps(frames))
+
+
+def azure(folder):
+    "Azure Kinect's body tracking: orientations before positions, millimetres, y down, nobody in one frame."
+    for a, p, r, x in some(AZURE):
+        frames = [{"frame_id": t, "timestamp_usec": 33333 * t, "num_bodies": int(t != 5), "bodies": [] if t == 5 else [
+            {"body_id": 3, "joint_orientations": [[.7, .1, .2, .6]] * 32, "joint_positions": (f * (1000, -1000, -1000)).round(2).tolist()}]}
+            for t, f in enumerate(x)]
+        write(folder, f"{a}_{p}_{r}.json", json.dumps({"bone_list": [["SPINE_CHEST", "SPINE_NAVEL"]] * 31, "frames": frames, "joint_names": AZURE}))
+
+
+def one_table(folder):
+    "All clips in one table; trials are counted for every person anew."
+    lines = ["subject,trial,activity,frame," + ",".join(f"{j}_{k}" for j in KINECT for k in "xyz")]
+    for a, p, r, x in some(KINECT):
+        lines += [",".join([p, str(ACTIONS.index(a) + 1), a, str(t), *numbers(f)]) for t, f in enumerate(x)]
+    write(folder, "dataset.csv", "\n".join(lines) + "\n")
+
+
+def vicon(folder):
+    "Trajectories: names above three columns each, empty cells; millimetres, z up."
+    for a, p, r, x in some(MIXAMO):
+        lines = ["Trajectories", "120", ",," + ",,,".join(f"subj:{j}" for j in MIXAMO) + ",,", "Frame,Sub Frame," + ",".join(["X,Y,Z"] * len(MIXAMO)),
+                 ",," + ",".join(["mm"] * 3 * len(MIXAMO))]
+        lines += [f"{t + 1},0," + ",".join("" if (t, i // 3) == (3, 7) else v for i, v in enumerate(numbers(f * 1000, 3))) for t, f in enumerate(z_up(x))]
+        write(folder, f"{a}_{p}_{r}.csv", "\n".join(lines) + "\n")
+
+
+def rows_of_numbers(folder):
+    "(T, V x 3)."
+    for a, p, r, x in some(KINECT):
+        file = io.BytesIO()
+        np.save(file, x.reshape(len(x), -1))
+        write(folder, f"{p}_{a}_{r}.npy", file.getvalue())
+
+
+def time_restarts(folder):
+    "Several takes one after another; only the time tells."
+    for action in ACTIONS:
+        lines = ["time," + ",".join(f"{j}_{k}" for j in KINECT for k in "xyz")]
+        for a, p, r, x in some(KINECT):
+            lines += [",".join([f"{t / 30:.4f}", *numbers(f)]) for t, f in enumerate(x) if a == action]
+        write(folder, f"{action}.csv", "\n".join(lines) + "\n")
+
+
+STRANGE = {f.__name__: f for f in (kinect_studio, qualisys, qualisys_without_header, trc_as_txt, rokoko, xsens, unity, azure, one_table, vicon,
+                                   rows_of_numbers, time_restarts)}

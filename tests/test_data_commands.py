@@ -77,3 +77,15 @@ def test_what_cannot_be_done_is_one_line(capsys, place, words, says):
     lines = [line for line in err.splitlines() if line.startswith("skelbench: ")]  # there may be a bar, too
     assert status == 2 and len(lines) == 1 and says in lines[0] and "Traceback" not in err, err
     assert not (place / "x.skel").exists() and not list(place.glob(".*"))
+
+
+def test_download_says_whom_to_ask_and_what_is_missing(capsys, tmp_path):
+    status, found, _ = said(capsys, "data", "download", "--json")
+    assert status == 0 and "can be fetched" in found["cmu"] and "to be asked for" in found["ntu60"]
+    (tmp_path / "S001C001P001R001A001.skeleton").write_text("1")
+    status, found, _ = said(capsys, "data", "download", "ntu60", tmp_path, "--json")
+    assert status == 0 and found["expected"] == 56_880 and found["found"] == 1 and found["missing"] == 56_879 and any("--option part=60" in line for line in found["steps"])
+    status, found, _ = said(capsys, "data", "download", "cmu", tmp_path / "cmu", "--json")
+    assert status == 0 and any("Terms: " in line for line in found["steps"]) and not (tmp_path / "cmu").exists()  # nothing is fetched without --agree
+    status, _, err = said(capsys, "data", "download", "kinetics", tmp_path)
+    assert status == 2 and "kinetics" in err

@@ -1,4 +1,5 @@
 "Anyone's files: what is guessed of made ones, what options change, and what broken ones do."
+import io
 import json
 import random
 import time
@@ -7,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from made_generic import ACTIONS, KINECT, LAYOUTS, MIXAMO, clips, motion, pixels, write
+from made_generic import ACTIONS, AZURE, KINECT, LAYOUTS, MIXAMO, ROKOKO, STRANGE, XSENS, clips, motion, pixels, some, write
 
 from skelbench.clips import SkeletonSet
 from skelbench.generic import Mapping, describe, guess, read_generic, read_unit
@@ -253,6 +254,66 @@ def test_blocks_of_numbers(tmp_path):
     release = read_generic(tmp_path, table="index.txt")
     assert release.skeleton == KINECT20 and release.metric == "metres" and len(release.classes) == 2 and "by_subject" in release.protocols
     assert np.allclose(read_all(release)[0]["joints"][:, 0], clips(KINECT20.joints)[0][3], atol=1e-3)
+
+
+# name: options, joints, units, up, fps, what is uncertain
+TOLD = {
+    "kinect_studio": ({"label": "{label}_{anything}", "subject": "folder"}, KINECT, "m", "y", 30, set()),
+    "qualisys": ({"label": "{subject}_{label}_{anything}"}, MIXAMO, "mm", "z", 100, set()),
+    "qualisys_without_header": ({"label": "{subject}_{label}_{anything}"}, MIXAMO, "mm", "z", None, {"frames a second"}),
+    "trc_as_txt": ({"label": "{label}-{subject}-{anything}"}, MIXAMO, "m", "y", 60, set()),
+    "rokoko": ({"subject": "{subject}-take{anything}", "label": "folder"}, ROKOKO, "cm", "y", 50, set()),
+    "xsens": ({"label": "{subject}_{label}-{anything}"}, XSENS, "m", "z", None, {"frames a second"}),
+    "unity": ({"label": "{label}_{anything}", "subject": "folder", "up": "y mirrored"}, MIXAMO, "m", "y mirrored", 30, set()),
+    "azure": ({"label": "{label}_{subject}_{anything}"}, AZURE, "mm", "-y", 30, set()),
+    "one_table": ({}, KINECT, "m", "y", None, {"frames a second"}),
+    "vicon": ({"label": "{label}_{subject}_{anything}", "fps": 120}, MIXAMO, "mm", "z", 120, set()),
+    "rows_of_numbers": ({"label": "{subject}_{label}_{anything}", "fps": 30}, KINECT, "m", "y", 30, {"body"}),
+    "time_restarts": ({"label": "(?P<label>.+)"}, KINECT, "m", "y", 30, {"clips"}),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_layout(tmp_path, name):
+    options, names, units, up, fps, uncertain = TOLD[name]
+    STRANGE[name](tmp_path)
+    release = read_generic(tmp_path, **options)
+    m, got = release.clips.keywords["mapping"], read_all(release)
+    assert (m.units, m.up, m.fps, m.people, len(got), release.classes) == (units, up, fps, 1, 4, ["walk", "wave"]), describe(release)
+    assert {what for what, _, sure, _ in m.notes if not sure} == uncertain
+    plain = [{"L5": "Spine", "L3": "Spine1", "T12": "Spine2", "T8": "Spine3"}.get(n, n) for n in names]
+    truth = {(a, p): x for a, p, r, x in some(plain)}
+    for clip in got:
+        x, valid = clip["joints"][:, 0, :m.count], clip["valid"][:, 0, :m.count]
+        a, p = min((k for k in truth if truth[k].shape == x.shape), key=lambda k: np.abs(truth[k] - x)[valid].max())
+        assert np.abs(truth[a, p] - x)[valid].max() < 2e-5 and release.classes[clip["label"]] == a
+        assert (~valid).sum() == {"kinect_studio": 1, "vicon": 1, "azure": 32}.get(name, 0)
+        assert name == "time_restarts" or clip["subject"] == 1 + (p == "ben")
+    assert len(as_set(release)) == 4 and Mapping.from_json(m.to_json()) == m
+
+
+def test_what_is_not_sure_is_said(tmp_path):
+    "Files that look like another thing: none may pass without a word."
+    def uncertain(folder, **options): return {what for what, _, sure, _ in read_generic(tmp_path / folder, **options).clips.keywords["mapping"].notes if not sure}
+    STRANGE["unity"](tmp_path / "unity")
+    assert uncertain("unity", label="{label}_{anything}") == {"left and right"}
+    x = motion(BODIES["mediapipe33"])
+    rows = [f"{t},{i},{.5 + .3 * v[0]:.4f},{.9 - .4 * v[1]:.4f},{.75 - .3 * v[2]:.4f},.9" for t, f in enumerate(x) for i, v in enumerate(f)]
+    write(tmp_path, "picture/a.csv", "\n".join(["frame,landmark,x,y,z,visibility", *rows]) + "\n")
+    assert "unit" in uncertain("picture") and read_generic(tmp_path / "picture").metric == "fractions of the image"
+    angles = np.random.default_rng(0).uniform(-40, 40, 66) + 20 * np.sin(np.arange(30)[:, None] / 5 + np.arange(66))
+    write(tmp_path, "angles/a.csv", csv(MIXAMO, angles.reshape(30, 22, 3), "{}.{}"))
+    assert "bones" in uncertain("angles")
+    write(tmp_path, "another/a.csv", csv([f"j{i}" for i in range(25)], motion(BODIES["body25"])))
+    assert {"bones", "body"} & uncertain("another", skeleton="ntu25") == {"bones"}
+    file = io.BytesIO()
+    np.savez(file, poses=angles[:, :66] / 60, trans=np.zeros((30, 3)), mocap_framerate=60.)
+    write(tmp_path, "smpl/a.npz", file.getvalue())
+    with pytest.raises(ValueError, match="angles of joints"):
+        read_generic(tmp_path / "smpl")
+    write(tmp_path, "turns/a.csv", csv([f"{n}_rot" for n in MIXAMO], angles.reshape(30, 22, 3)))
+    with pytest.raises(ValueError, match="no columns of joints"):
+        read_generic(tmp_path / "turns")
 
 
 # what cannot be
