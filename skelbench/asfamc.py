@@ -18,9 +18,11 @@ import pandas as pd
 import torch
 from scipy.spatial.transform import Rotation
 from .geometry import forward_kinematics
+from .layouts import LIMB_WORDS, guess_pairs
 from .skeleton import LIMBS, Skeleton
 from .sources import Release, Unit, Unusable, members
 from .storage import read_table, require
+from .streams import between_frames, frames_at
 
 INCH, ANNOTATED = .0254, 24  # metres; frames a second of CMU's annotations
 MOST_BONES, MOST_POSITIONS = 300, 2_000_000  # of one .asf; frames x joints of a clip: ten times CMU's longest at 30 frames a second
@@ -84,17 +86,14 @@ def _bones(rows):
     require(len(bones) > 1 and said is None, "not a whole .asf: no bones, or the last one has no end", Unusable)
     return bones
 
-# %% ../nbs/06_asfamc.ipynb #027b9280
-_PARTS = {"leg": r"hip|femur|thigh|leg|tibia|shin|knee|ankle|foot|toe", "head": r"head|neck|skull|jaw",
-          "arm": r"clavicle|collar|shoulder|humerus|arm|radius|elbow|wrist|hand|finger|thumb"}
-
+# %% ../nbs/06_asfamc.ipynb #a5d16249
 def _skeleton(names, parents, rest, order):
     "The Skeleton of these bones; joint 0 is the root, `order` has parents before children."
-    pairs = tuple((i, names.index("r" + n[1:])) for i, n in enumerate(names) if n[0] == "l" and "r" + n[1:] in names)
+    pairs = guess_pairs(names)
     side = {left: "left_" for left, _ in pairs} | {right: "right_" for _, right in pairs}
     limb = ["torso"] * len(names)
     for j in order[1:]:
-        own = next((part for part, words in _PARTS.items() if re.search(words, names[j]) and (j in side) == (part != "head")), None)
+        own = next((part for part, words in LIMB_WORDS.items() if re.search(words, names[j]) and (j in side) == (part != "head")), None)
         limb[j] = side.get(j, "") + own if own else limb[parents[j]]
     def top(part): return next((j for j in order if limb[j] == part), 0)  # its joint next to the trunk
     return Skeleton("cmu31" if len(names) == 31 and "lhipjoint" in names else f"asf{len(names)}", names, parents, pairs, 0, rest,
@@ -236,14 +235,12 @@ def resampled(
     fps: float | None,  # frames a second wanted, > 0; None: as recorded
 ) -> np.ndarray:  # (T', V, 3) float64, metres
     "Positions at another frame rate: each frame, or the straight way between two. Raises `Unusable` where they would be too many."
-    step = rate / (fps or rate)
-    count = int((len(values) - 1) / step + 1e-6) + 1
+    count = frames_at(len(values), rate, fps)
     require(count * len(bones.turns) <= MOST_POSITIONS, f"more than {MOST_POSITIONS // 1_000_000} million positions", Unusable)
-    moment = np.arange(count) * step
-    low = np.minimum((moment + 1e-6).astype(int), len(values) - 1)
-    share, found = np.clip(moment - low, 0, 1)[:, None, None], positions(values[low], bones)
-    if (share > 1e-5).any():
-        found += share * (positions(values[np.minimum(low + 1, len(values) - 1)], bones) - found)
+    low, share = between_frames(len(values), rate, fps)
+    found = positions(values[low], bones)
+    if share.any():
+        found += share[:, None, None] * (positions(values[np.minimum(low + 1, len(values) - 1)], bones) - found)
     return found
 
 # %% ../nbs/06_asfamc.ipynb #c56024f3

@@ -10,7 +10,7 @@ import numpy as np
 
 from .checks import Finding
 from .clips import SkeletonSet
-from .motion_checks import EVIDENCE, MISSING_FPS, bodies, bone_change, rows_of, survey
+from .motion_checks import MISSING_FPS, anatomy, bodies, in_front, rows_of, survey
 
 LEFT, RIGHT, TRUNK, ODD = "#1f6fb4", "#c9302c", "#333333", "#e08e0b"
 
@@ -75,22 +75,22 @@ def _pair(finding, data):
     return figure
 
 
-def _neighbour(finding, data):
-    "A doubted clip, and one of the class that its neighbours are of."
-    name, other = next(iter(finding.details["nearest"].items()))
+def _doubted(finding, data):
+    "A doubted clip, and one of the class that it looks like."
+    name, other = next(iter(finding.details["likely"].items()))
     row, label = data.table["name"].tolist().index(name), data.classes.index(other)
     like = int(np.flatnonzero(data.table["label"] == label)[0])
     figure, axes = _figure(2)
     said = f"{name}, labelled {data.classes[data.table['label'].iloc[row]]}"
-    for axis, r, text in ((axes[0, 0], row, said), (axes[1, 0], like, f"a clip of its neighbours' class, {other}")):
+    for axis, r, text in ((axes[0, 0], row, said), (axes[1, 0], like, f"a clip of the class that it looks like, {other}")):
         _strip(axis, data, r, np.linspace(0, data.table["frames"].iloc[r] - 1, 8).round(), text)
     return figure
 
-# %% ../nbs/09_check_pictures.ipynb #432e8880
-def _curve(kind, data, row):
+# %% ../nbs/09_check_pictures.ipynb #15251bca
+def _curve(kind, data, row, usual):
     "(what it is, values a frame (T,), which frame to look at) of a clip."
     joints, valid = _clip(data, row)
-    frames, (spine, flat) = len(valid), survey(data)
+    frames = len(valid)
     b = next(bodies(data, rows=[row]))
     if kind in ("gaps", "missing_joints", "empty", "zero_frames", "zero_joints", "not_finite") or not len(b.row):
         if kind.startswith("zero"):
@@ -98,18 +98,16 @@ def _curve(kind, data, row):
             return "joints at zero", zero.astype(float), int(zero.argmax())
         return "joints seen", valid.sum((1, 2)).astype(float), int(valid.sum((1, 2)).argmin())
     fps = data.table["fps"].fillna(MISSING_FPS).to_numpy()[b.row]
-    table, far, _ = rows_of(b, data.skeleton, fps, spine, flat)
+    table, far, _ = rows_of(b, data.skeleton, fps, usual)
     fast = "the fastest joint (spine lengths a second)"
     values = {"frozen": (fast, table["speed"], table["run"]), "jumps": (fast, table["speed"], table["speed"]),
               "side_swaps": (fast, table["speed"], table["flip"]),
               "still_joints": (fast, table["speed"], table["speed"]),
-              "up_axis": ("height of the shoulders over the pelvis, by its length", table["top"].fillna(0), -table["top"].fillna(0))}
-    if kind == "bone_lengths":
-        change = bone_change(b, data.skeleton)[1]
-        values[kind] = ("bones: deviation of the middle one", change, change)
-    if kind == "mirrored" and not flat:
-        front = sum(table[e] for e in EVIDENCE)
-        values[kind] = ("toes, knees, nose, steps: ahead of the body", front, -front)
+              "up_axis": ("height of the shoulders over the pelvis, by its length", np.nan_to_num(table["top"]), -np.nan_to_num(table["top"]))}
+    values["bone_lengths"] = ("the body's scale: deviation from its median", table["change"], table["change"])
+    if kind == "mirrored":
+        front = sum(anatomy(in_front(b, data.skeleton, table["size"])[0], data.skeleton).values())
+        values[kind] = ("toes, knees, nose: before the body", front, -front)
     what, value, worst = values.get(kind, ("joints seen", b.valid.sum(1), b.valid.sum(1)))
     out = np.full(frames, np.nan)
     person = b.person == b.person[int(np.asarray(worst).argmax())]
@@ -121,10 +119,11 @@ def _moment(finding, data, most=2):
     "Poses around the moment that was found, and a curve over the clip."
     names = data.table["name"].tolist()
     whole = finding.kind in ("up_axis", "mirrored", "other_size", "one_frame", "short", "missing_joints", "still_joints", "empty")
-    curves = []
-    for row in [names.index(name) for name in finding.clips[:200 if finding.kind not in ("units", "up_axis") else 1]][:40]:
-        what, values, at = _curve(finding.kind, data, row)
-        curves.append((np.nanmax(np.abs(values)) if finding.kind in ("jumps", "bone_lengths") and np.isfinite(values).any() else 0, row, what, values, at))
+    rows, curves, usual = [names.index(name) for name in finding.clips[:20]], [], survey(data)
+    ranked = finding.kind in ("jumps", "bone_lengths")
+    for row in rows if ranked else rows[:1 if finding.details.get("whole_set") or finding.severity == "error" and whole else most]:
+        what, values, at = _curve(finding.kind, data, row, usual)
+        curves.append((np.nanmax(np.abs(values)) if ranked and np.isfinite(values).any() else 0, row, what, values, at))
     curves.sort(key=lambda c: -c[0])
     figure, axes = _figure(min(most, len(curves)), 1.9, (2.2, 1))
     for (left, right), (_, row, what, values, at) in zip(axes, curves):
@@ -209,6 +208,6 @@ def picture(
     if not finding.clips: return None
     if finding.details.get("pairs"): return _pair(finding, data)
     if finding.kind.endswith("in_both_sides"): return _sides_of(finding, data)
-    draw = {"labels": _neighbour, "units": _body, "length": _counted, "short": _counted, "fps": _counted, "people": _counted, "classes": _counted,
+    draw = {"labels": _doubted, "units": _body, "length": _counted, "short": _counted, "fps": _counted, "people": _counted, "classes": _counted,
             "unseen_joints": _by_joint, "still_joints": _by_joint, "other_size": _body}
     return draw.get(finding.kind, _moment)(finding, data)

@@ -210,7 +210,7 @@ def read_wide(
 
 # %% ../nbs/04_columns.ipynb #52a935fb
 _ROLES = {role: set(names.split()) for role, names in {
-    "time": "time t timestamp timestamps seconds sec ms timems timesec timeseconds timestampms timestamps timestampsec timestampusec timestampus times tms elapsed utc",
+    "time": "time t timestamp timestamps seconds sec ms timems timesec timeseconds timestampms timestampsec timestampusec timestampus times tms elapsed utc",
     "frame": "frame frames frameid frameno framenum framenumber frameidx frameindex imageid image img imagename",
     "person": "person personid body bodyid bodyno track trackid individual player playerid people skeletonid idx id userid",
     "joint": "joint jointid jointname joints landmark landmarkid landmarkname keypoint keypointid keypointname bodypart part marker markername node jointtype",
@@ -305,7 +305,7 @@ def guess_up(
         line = np.nanmedian(np.nanmean(joints[:, upper], 1) - np.nanmean(joints[:, lower], 1), 0)
     if not np.isfinite(line).all() or not np.abs(line).max() > 0:
         return "y", 0.
-    axis = int(np.abs(line).argmax())
+    axis, line = int(np.abs(line).argmax()), line / np.abs(line).max()
     return ("" if line[axis] > 0 else "-") + "xyz"[axis], float(abs(line[axis]) / np.linalg.norm(line))
 
 # %% ../nbs/04_columns.ipynb #682074ac
@@ -315,12 +315,11 @@ def guess_hand(
     ahead: list[tuple[int, int]],  # (behind, before), as heel and toes, ear and nose
     up: str,  # a key of `UP`
 ) -> float:  # 1: left is left, -1: in a mirror, near 0 or NaN: cannot be seen
-    "Whether people walk where their toes and noses point, once they are turned to y up: if not, the file's axes are left-handed, or left and right changed places."
+    "Whether left is left of where toes and noses point, with y up: if not, the file's axes are left-handed, or left and right changed places."
     def way(pairs):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # frames without these joints
-            steps = np.array([joints[:, b] - joints[:, a] for a, b in pairs]) @ np.array(UP[up], float).T
-            steps = steps[..., [0, 2]]
+            steps = (np.array([joints[:, b] - joints[:, a] for a, b in pairs]) @ np.array(UP[up], float).T)[..., [0, 2]]
             steps = np.nanmean(steps / np.linalg.norm(steps, axis=-1, keepdims=True), 0)
             return steps / np.linalg.norm(steps, axis=-1, keepdims=True)
     if not sides or not ahead:
@@ -340,7 +339,8 @@ def guess_rate(
     if not len(steps) or not np.median(steps) > 0:
         return None, "no time passes"
     step, said = float(np.median(steps)), {w for w in re.split(r"[^a-z]+", name.lower()) if w}
-    units = (({"ms", "millis", "msec", "milliseconds"}, 1e3), ({"us", "usec", "microseconds"}, 1e6), ({"ns", "nanoseconds"}, 1e9), ({"s", "sec", "seconds"}, 1.))
+    units = (({"ms", "millis", "msec", "milliseconds"}, 1e3), ({"us", "usec", "microseconds"}, 1e6),
+             ({"ns", "nanoseconds"}, 1e9), ({"s", "sec", "seconds"}, 1.))
     scale = next((s for known, s in units if said & known), None)
     scale = scale or (1. if step < 1.5 else 1e3 if step < 1500 else 1e6 if step < 1.5e6 else 1e9)
     rate = scale / step

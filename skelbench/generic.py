@@ -212,7 +212,8 @@ def _understand(m, contents, columns, units, options, note, notes):
     m = replace(name_joints(m, xyz, about, options, note), people=int(options["people"]) if "people" in options else max(
         int((seen(v).mean(0) >= .2).sum()) or 1 for v in values))
     if m.flat: note("depth", "none: z = 0", True, "")
-    note("people", f"up to {m.people}", True, "people=")
+    unnamed = m.people > 1 and tables and "person" not in m.roles and len(m.columns) < 2
+    note("people", f"up to {m.people}" + (": rows of one frame without a number, taken for people" if unnamed else ""), not unnamed, "people=")
     m = place_body(m, xyz, stated, options, note)
     m = _who(frame_rate(m, tables, contents[0].about, options, note), units, options, note, contents)
     return replace(m, rest=mean_bones(sample, m), confidence=float(options.get("confidence", 0)), notes=tuple(notes))

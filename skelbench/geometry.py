@@ -229,7 +229,9 @@ def first_true(
     return flags.to(torch.uint8).argmax(1), flags.any(1)
 
 def spine_joint(skeleton: Skeleton) -> int:
-    "The first joint on the way from the pelvis to the shoulder centre (FoCoViL's spine)."
+    "The first joint on the way from the pelvis to the shoulder centre (FoCoViL's spine). `ValueError` where these are one joint."
+    if skeleton.neck == skeleton.pelvis:
+        raise ValueError(f"{skeleton.name} has no spine: its shoulder centre is its pelvis")
     below = tree(skeleton, torch.device("cpu"))[3]
     if not below[skeleton.neck, skeleton.pelvis]:
         return skeleton.parents[skeleton.pelvis]             # the pelvis hangs below the shoulder centre

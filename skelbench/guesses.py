@@ -17,7 +17,7 @@ import pandas as pd
 
 from .columns import METRIC, SCALE, UP, guess_axes, guess_hand, guess_rate, guess_units, guess_up, read_roles, read_wide, to_metres
 from .labels import RESTART, as_seconds, as_text, natural
-from .layouts import BODIES, NOISE, Mapping, guess_body, guess_pairs, guess_parents, made_joints, part_of, read_parents, read_parts, steadiness, words
+from .layouts import BODIES, KNOWN, NOISE, Mapping, guess_body, guess_pairs, guess_parents, made_joints, part_of, read_parents, read_parts, steadiness, words
 from .skeleton import SKELETONS, Skeleton
 from .storage import require
 
@@ -78,6 +78,8 @@ def table_layout(
             if role in ("frame", "time") and max(values) < 2 < max(rows) or role == "clip" and max(values) in (1, max(rows)) or (
                     role == "person" and max(values) > max(4, max(rows) / 4)):
                 del roles[role]
+    if "time" in roles and "time" not in given and not {"frame", "person", "joint"} & set(roles):
+        if all(len(t) > 6 * t[roles["time"]].nunique() for t in tables if roles["time"] in t): del roles["time"]  # a clock that shows seconds only
     roles = clip_columns(tables, roles, given)
     if {"joint", "x", "y"} <= set(roles):
         ids = list(dict.fromkeys(as_text(j) for t in tables if roles["joint"] in t for j in t[roles["joint"]].dropna()))
@@ -162,8 +164,8 @@ def _names(m, sample, about, options, tree, note):
         note("body", f"{V} joints without names: taken for {body}" + (f", not {', '.join(likely[1:])}" if likely[1:] else ""), False, "skeleton=, joints=")
     require(len(names) == V == len(set(names)), f"{len(set(names))} different names for {V} joints ({', '.join(own[:6])}, ..)")
     alike = [x[:2] for x in read_parts(list(names))]
-    for known in ("ntu25", "kinect20", "nite15") if tree is None and not options.get("pairs") else ():
-        if known in SKELETONS and [x[:2] for x in read_parts(list(SKELETONS[known].joints))] == alike:
+    for known in KNOWN if tree is None and not options.get("pairs") else ():
+        if [x[:2] for x in read_parts(list(KNOWN[known].joints))] == alike:
             body = known
     return body, list(names)
 
@@ -178,9 +180,9 @@ def name_joints(
     "Which joint is which; `ValueError` says what has to be given."
     tree = _tree(options.get("parents"))
     body, names = _names(m, sample, about, options, tree, note)
-    if isinstance(options.get("skeleton"), Skeleton) or body in SKELETONS and tuple(names) == SKELETONS[body].joints and tree is None or (
-            body in ("ntu25", "kinect20", "nite15") and tree is None and not options.get("pairs")):
-        s = options["skeleton"] if isinstance(options.get("skeleton"), Skeleton) else SKELETONS[body]
+    given, library = options.get("skeleton"), SKELETONS | KNOWN
+    s = given if isinstance(given, Skeleton) else library.get(body) if tree is None else None
+    if s is not None and (s is given or tuple(names) == s.joints or body in KNOWN and not options.get("pairs")):
         note("joints", f"{len(s)}, those of {s.name}", True, "joints=, skeleton=")
         return replace(m, body=s.name, joints=s.joints, parents=s.parents, pairs=s.pairs, made={})
     made = made_joints(names)

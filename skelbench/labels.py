@@ -184,7 +184,7 @@ def frame_number(
     found = re.fullmatch(r"(.*?)[_\-. ]?(?:frame|img|image)?[_\-. ]?(\d{1,15})", stem, re.I | re.S)
     return (found[1].rstrip("/_-. "), found[2]) if found else (stem, "0")
 
-
+# %% ../nbs/04_labels.ipynb #4ecd13e6
 def as_seconds(
     column,  # of a table: numbers, or texts
 ) -> np.ndarray:  # (R,) float64; NaN where it says no time
@@ -206,7 +206,7 @@ def restarts(
     "How often the time has gone back before each row."
     return np.concatenate([[0], np.cumsum(np.diff(times) < 0)]).astype(int)
 
-
+# %% ../nbs/04_labels.ipynb #aa905814
 def as_text(
     x,  # a cell
 ) -> str:

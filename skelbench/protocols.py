@@ -135,5 +135,6 @@ def sides(
         raise ValueError(f"{say}{(train & test).sum()} clips are on both sides, as {table['name'][(train & test).argmax()]!r}")
     for which, mask in (("train", train), ("test", test)):
         if not mask.any():
-            raise ValueError(f"{say}no clip is on the {which} side" + (f", {column} {', '.join(map(str, rule[which]))}" if column else ""))
+            wanted = [str(value) for value in rule[which][:8]] + ["..."] * (len(rule[which]) > 8)
+            raise ValueError(f"{say}no clip is on the {which} side" + (f", {column} {', '.join(wanted)}" if column else ""))
     return [(protocol, train, test)]

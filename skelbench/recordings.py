@@ -83,16 +83,17 @@ def _long(table, m):
 def _wide(table, m):
     "(R, M, V, 4) of a table with a column a coordinate."
     wanted = [c for person in m.columns for joint in person for c in joint[:2]]
-    lost = [c for c in wanted if c not in table or table[c].dtype.kind != "f"]
+    kinds = {name: kind.kind for name, kind in table.dtypes.items()}
+    lost = [c for c in wanted if kinds.get(c) != "f"]
     require(len(lost) <= len(wanted) / 2 or m.kind == "json", f"columns of the mapping are not there: {', '.join(lost[:3])}", Unreadable)
     values = np.full((len(table), len(m.columns), m.count, 4), np.nan)
-    for p, person in enumerate(m.columns):
-        for j, joint in enumerate(person):
-            for axis, name in enumerate(joint):
-                if name in table and (axis == 3 or table[name].dtype.kind == "f"):
-                    values[:, p, j, axis] = as_confidence(table[name]) if axis == 3 else table[name]
-                elif name is None and axis == 3:
-                    values[:, p, j, 3] = 1
+    spots = [(p, j, k, name) for p, person in enumerate(m.columns) for j, joint in enumerate(person) for k, name in enumerate(joint)]
+    if numbers := [spot for spot in spots if kinds.get(spot[3]) == "f"]:
+        p, j, k, names = zip(*numbers)
+        values[:, p, j, k] = table[list(names)].to_numpy(float)
+    for p, j, k, name in spots:
+        if k == 3 and kinds.get(name) != "f" and (name is None or name in kinds):
+            values[:, p, j, k] = 1 if name is None else as_confidence(table[name])
     return values, table
 
 # %% ../nbs/05_recordings.ipynb #0d380d6b
@@ -175,9 +176,10 @@ def pieces(
     table, roles = content.table, m.roles or {}
     clip = roles.get("clip", ())
     clip = (clip,) if isinstance(clip, str) else clip
-    lost = [c for c in (*(roles[r] for r in ("joint", "x", "y") if r in roles), *clip) if c not in table and c != RESTART]
-    require(not lost, f"columns of the mapping are not there: {', '.join(lost)}", Unreadable)
-    takes = [table[c].map(as_text) if c != RESTART else restarts(as_seconds(table[roles["frame" if "frame" in roles else "time"]])).astype(str)
+    base = roles.get("frame", roles.get("time"))
+    lost = [c for c in (*(roles[r] for r in ("joint", "x", "y") if r in roles), *(base if c == RESTART else c for c in clip)) if c not in table]
+    require(not lost, f"columns of the mapping are not there: {', '.join(map(str, lost))}", Unreadable)
+    takes = [table[c].map(as_text) if c != RESTART else restarts(as_seconds(table[base])).astype(str)
              for c in clip]
     for name, part in table.groupby(takes, sort=False) if takes else [("", table)]:
         values, rows = (_long if m.layout == "long" else _wide)(part.reset_index(drop=True), m)

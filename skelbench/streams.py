@@ -2,7 +2,8 @@
 
 # %% auto #0
 __all__ = ['STREAMS', 'ALL_STREAMS', 'zeroed', 'stream', 'reference_joints', 'channels_of', 'geometry', 'root_relative',
-           'root_absolute', 'mix_frames', 'take_frames', 'resample', 'source_frames', 'fixed_length', 'pace']
+           'root_absolute', 'mix_frames', 'take_frames', 'resample', 'source_frames', 'frames_at', 'between_frames',
+           'fixed_length', 'pace']
 
 # %% ../nbs/02_streams.ipynb #3692bb96
 import numpy as np
@@ -173,6 +174,26 @@ def source_frames(
     position = torch.arange(to, device=frames.device) * last
     low = position // steps
     return low, torch.minimum(low + 1, last), (position % steps) / steps
+
+# %% ../nbs/02_streams.ipynb #2662e022
+def frames_at(
+    frames: int,         # T, of one recording
+    rate: float,         # frames a second it has, > 0
+    fps: float | None,   # frames a second wanted, > 0; None: the same
+) -> int:
+    "How many frames a recording has at another rate; to be asked before so many are made."
+    return int((frames - 1) * (fps or rate) / rate + 1e-3) + 1
+
+def between_frames(
+    frames: int,         # T, of one recording
+    rate: float,         # frames a second it has, > 0
+    fps: float | None,   # frames a second wanted, > 0; None: the same
+) -> tuple[np.ndarray, np.ndarray]:  # low (T',) int64; (T',) the share of the frame after it, from 0 to 1
+    "Between which two frames each wanted one lies. Within a thousandth of a frame it is that frame: rates are written with few digits."
+    moment = np.minimum(np.arange(frames_at(frames, rate, fps)) * (rate / (fps or rate)), frames - 1)
+    low = (moment + 1e-3).astype(int)
+    share = np.clip(moment - low, 0, 1)
+    return low, np.where(share > 1e-3, share, 0)
 
 # %% ../nbs/02_streams.ipynb #05790e26
 def fixed_length(

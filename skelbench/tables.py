@@ -151,6 +151,8 @@ def parse_text(
         found = re.search(r"Expected \d+ fields in line (\d+), saw \d+", str(e))
         raise Unreadable(f"a line has too many cells: line {int(found[1]) + shape.body}" if found else "not a table that can be read") from None
     require(len(table), "no rows", Unreadable)
+    if all(kind.kind in "iufb" for kind in table.dtypes):
+        return table.astype(float)
     return pd.DataFrame({name: _numbers(table[name], shape.decimal) for name in names})
 
 # %% ../nbs/04_tables.ipynb #3f6e17ec

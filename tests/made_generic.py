@@ -38,7 +38,7 @@ def motion(names, frames=30, seed=0):
     return out
 
 
-def clips(names, frames=12):
+def clips(names, frames=8):
     "(action, person, repetition, (T, V, 3)) of 12 clips that differ in length."
     return [(a, p, r, motion(names, frames + 3 * k + r, 10 * i + 3 * k + r)) for i, a in enumerate(ACTIONS) for k, p in enumerate(PEOPLE) for r in (1, 2)]
 
@@ -122,7 +122,7 @@ def one_npz(folder):
     "One archive of all clips, cut to one length, with labels and names."
     data = clips(KINECT)
     file = io.BytesIO()
-    np.savez_compressed(file, x=np.stack([d[3][:12] for d in data]).astype("f4"), y=np.array([ACTIONS.index(d[0]) for d in data]),
+    np.savez_compressed(file, x=np.stack([d[3][:8] for d in data]).astype("f4"), y=np.array([ACTIONS.index(d[0]) for d in data]),
                         joint_names=np.array(KINECT), fps=30)
     write(folder, "train.npz", file.getvalue())
 
@@ -230,8 +230,9 @@ def xsens(folder):
 def unity(folder):
     "Frames of bones with a position and a rotation each; left-handed."
     for a, p, r, x in some(MIXAMO):
-        frames = [{"time": round(t / 30, 4), "bones": {j: {"position": dict(zip("xyz", (v * (-1, 1, 1)).round(5).tolist())),
-                                                           "rotation": {"x": .1, "y": .2, "z": .3, "w": .9}} for j, v in zip(MIXAMO, f)}} for t, f in enumerate(x)]
+        turn = {"x": .1, "y": .2, "z": .3, "w": .9}
+        frames = [{"time": round(t / 30, 4), "bones": {j: {"position": dict(zip("xyz", (v * (-1, 1, 1)).round(5).tolist())), "rotation": turn}
+                                                       for j, v in zip(MIXAMO, f)}} for t, f in enumerate(x)]
         write(folder, f"{p}/{a}_{r}.json", json.dumps(frames))
 
 

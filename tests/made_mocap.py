@@ -2,8 +2,11 @@
 recursions with 4 x 4 matrices that share no code with the readers."""
 
 import math
+import zipfile
 
 import numpy as np
+
+from skelbench.sources import Unusable
 
 DEFAULT = {"order": "TX TY TZ RX RY RZ", "length": 0.45, "angle": "deg", "position": "0 0 0", "orientation": "0 0 0"}
 BODY = [  # name, parent, direction, length, axis, its order, dof
@@ -240,3 +243,31 @@ def mutations(texts, count, seed=0):
             elif kind == 10 and rng.integers(4) == 0:
                 data = [b"", rng.bytes(300), b"\n" * 50, bytes(200)][rng.integers(4)]
         yield data
+
+
+# releases
+
+
+def release(folder, files, zipped=False):
+    "Writes name -> bytes into a folder or a zip; its path."
+    if zipped:
+        with zipfile.ZipFile(folder / "mocap.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return folder / "mocap.zip"
+    for name, data in files.items():
+        path = folder / "mocap" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "mocap"
+
+
+def read(release):
+    "Clips, reason -> names."
+    clips, left_out = [], {}
+    for unit in release.units:
+        try:
+            clips += release.clips(unit)
+        except Unusable as reason:
+            left_out.setdefault(str(reason).partition(": ")[0], []).append(unit.name)
+    return clips, left_out

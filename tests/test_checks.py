@@ -10,7 +10,7 @@ from skelbench.checks import KINDS, LIMITS, SEVERITIES, check
 from skelbench.clips import SkeletonSet
 from skelbench.faults import AGAIN, SPOIL, as_clips, plant, resampled, turned
 from skelbench.motion_checks import bodies, measure
-from skelbench.near_duplicates import near_duplicates
+from skelbench.near_duplicates import CROWD, candidates, key_poses, look_alikes, near_duplicates
 from skelbench.skeleton import BODY17, KINECT20, NTU25
 from skelbench.synthetic import make_synthetic
 
@@ -40,21 +40,23 @@ def rebuilt(data, change, rows=None):
 
 @pytest.fixture(scope="module")
 def clean():
-    return make_synthetic(192, seed=7, skeleton=NTU25)
+    return make_synthetic(96, seed=7, skeleton=NTU25)
 
 
 @pytest.fixture(scope="module")
-def spoiled(clean):
-    "One set with three clips of every fault that one sees, with little noise."
-    data = make_synthetic(384, seed=8, skeleton=NTU25, noise=.003)
-    data, truth = plant(data, [*SPOIL, *AGAIN], each=3, seed=8)
+def spoiled():
+    "One set with two clips of every fault that one sees, with little noise."
+    data, truth = plant(make_synthetic(240, seed=8, skeleton=NTU25, noise=.003), [*SPOIL, *AGAIN], each=2, seed=8)
     return data, truth, check(data, progress=False)
 
 
-@pytest.mark.parametrize("skeleton", [BODY17, NTU25, KINECT20], ids=lambda s: s.name)
-@pytest.mark.parametrize("seed", [0, 21])
-def test_a_clean_set_comes_out_clean(seed, skeleton):
-    assert list(check(make_synthetic(240, seed=seed, skeleton=skeleton), progress=False)) == []
+@pytest.mark.parametrize("clips, seed, skeleton", [
+    (48, 0, BODY17), (96, 1, KINECT20), (240, 6, BODY17),
+    *(pytest.param(clips, seed, skeleton, marks=pytest.mark.slow) for clips in (48, 96, 240) for seed in range(10) for skeleton in (BODY17, NTU25, KINECT20)),
+    *(pytest.param(1000, seed, (BODY17, NTU25, KINECT20)[seed % 3], marks=pytest.mark.slow) for seed in range(10))],
+    ids=lambda value: getattr(value, "name", str(value)))
+def test_a_clean_set_comes_out_clean(clips, seed, skeleton):
+    assert list(check(make_synthetic(clips, seed=seed, skeleton=skeleton), progress=False)) == []
 
 
 def test_turned_and_moved_clips_are_still_clean(clean):
@@ -62,15 +64,13 @@ def test_turned_and_moved_clips_are_still_clean(clean):
     assert list(check(rebuilt(clean, lambda c: turned(c, rng.uniform(0, 360), rng.normal(0, 2, 3))), progress=False)) == []
 
 
-@pytest.mark.parametrize("fault", [f for f in SPOIL if f not in ("labels", "mirrored")])
+@pytest.mark.parametrize("fault", [f for f in SPOIL if f != "labels"])  # labels need more clips, see below
 def test_a_spoiled_clip_is_named(spoiled, fault):
     _, truth, report = spoiled
+    # a reflected copy is mirrored, and who was put into another class may be one too many there
+    true_too = {name for other in {"mirrored": ["reflected"], "people": ["labels", "copies_across_classes"]}.get(fault, ()) for name in truth[other]}
     found = named(report, fault)
-    assert set(truth[fault]) <= found, (fault, truth[fault], found)
-    true_too = {"bone_lengths": ("still_joints", "side_swaps"), "mirrored": ("reflected",), "people": ("labels", "copies_across_classes"),
-                "still_joints": ("frozen",)}
-    also = {name for other in true_too.get(fault, ()) for name in truth[other]}
-    assert len(found - set(truth[fault]) - also) <= 1, f"{fault}: {found - set(truth[fault])} are named, too"
+    assert set(truth[fault]) <= found and found <= set(truth[fault]) | true_too
 
 
 @pytest.mark.parametrize("fault", AGAIN)
@@ -91,23 +91,33 @@ def test_how_a_copy_was_made_is_said(spoiled):
 
 def test_every_finding_has_a_picture(spoiled):
     data, _, report = spoiled
-    assert len(kinds(report)) >= 18
+    assert len(kinds(report)) >= 20
     for finding in report:
         figure = picture(finding, data)
         assert figure is not None and figure.axes, finding.kind
 
 
-def test_a_wrong_label_is_doubted():  # few are: what is named is wrong
-    data, truth = plant(make_synthetic(480, seed=4, variation=.3), ["labels"], each=6, seed=4)
-    found = check(data, progress=False, neighbours=10).of("labels")
-    assert found and found[0].severity == "note" and set(found[0].clips) <= set(truth["labels"])
+@pytest.mark.slow
+def test_a_wrong_label_is_doubted_in_a_set_that_is_known_well():
+    data, truth = plant(make_synthetic(640, seed=4, skeleton=NTU25, variation=.3), ["labels"], each=12, seed=4)
+    (found,) = check(data, progress=False).of("labels")
+    assert found.severity == "note" and len(found.clips) >= 9 and set(found.clips) <= set(truth["labels"])
+    assert found.details["likely"][found.clips[0]] in data.classes and picture(found, data).axes
+    data, _ = plant(make_synthetic(640, seed=4, skeleton=NTU25), ["labels"], each=12, seed=4)
+    assert check(data, progress=False).of("labels") == []
 
 
-def test_mirrored_clips_are_named_where_feet_are_seen_well():
-    data = make_synthetic(144, seed=3, skeleton=NTU25, occlusion=False, dropout=0, noise=.001)
+def test_no_clip_is_called_mirrored_where_noise_hides_its_front(clean):
+    data, _ = plant(make_synthetic(144, seed=3, skeleton=BODY17, noise=.02), ["mirrored"], each=8, seed=3)
     assert check(data, progress=False).of("mirrored") == []
-    data, truth = plant(data, ["mirrored"], each=4, seed=3)
-    assert len(named(check(data, progress=False), "mirrored") & set(truth["mirrored"])) >= 3
+
+
+def test_a_crowd_stays_bounded_and_is_told():
+    data = make_synthetic(96, seed=0, noise=0., dropout=0., occlusion=False, variation=0.)
+    keys = key_poses(data, progress=False)
+    pairs, maps, crowded = look_alikes(keys, *candidates(keys), progress=False)
+    assert crowded and len(pairs) <= CROWD * len(keys.row) and np.isfinite(maps).all()
+    assert f"; {crowded} clips look like more others than were compared" in check(data, progress=False).of("near_copies")[0].text
 
 
 # -- whole sets ---------------------------------------------------------------
@@ -217,10 +227,15 @@ def test_what_is_no_number_is_found_and_spreads_nowhere(clean):
 
 
 def test_root_at_zero_is_no_fault(clean):
+    whole = make_synthetic(96, seed=3, skeleton=NTU25, occlusion=False, dropout=0)  # the root is seen all the time
+
     def centred(c):
-        return c | {"joints": np.where(c["valid"][..., None], c["joints"] - c["joints"][:, :, [clean.skeleton.pelvis]], 0).astype(np.float32)}
-    whole = make_synthetic(96, seed=3, skeleton=NTU25, occlusion=False, dropout=0)
-    assert kinds(check(rebuilt(whole, centred), progress=False)) <= {"still_joints"}
+        return c | {"joints": np.where(c["valid"][..., None], c["joints"] - c["joints"][:, :, [whole.skeleton.pelvis]], 0).astype(np.float32)}
+    assert kinds(check(rebuilt(whole, centred), progress=False)) == kinds(check(whole, progress=False)) == set()
+    joints, valid = clean.joints.copy(), clean.valid.copy()  # but a hand at zero is one
+    joints[..., 7, :], valid[..., 7] = 0, valid.any(-1)
+    report = check(replace(clean, joints=joints, valid=valid), progress=False)
+    assert kinds(report) >= {"still_joints", "zero_joints"} and report.of("still_joints")[0].details["joints"] == [clean.skeleton.joints[7]]
 
 
 def test_frame_rates_that_are_not_known(clean):
@@ -239,7 +254,7 @@ def test_limits_can_be_changed_and_are_checked(clean):
 
 
 def test_bodies_are_the_set(clean):
-    some = clean.select([5, 3, 100])
+    some = clean.select([5, 3, 90])
     rows = list(bodies(some, frames=50))
     assert len(rows) == 3 and [b.rows.tolist() for b in rows] == [[0], [1], [2]]
     for i, b in enumerate(rows):

@@ -351,3 +351,12 @@ def test_tables_made_in_inference_mode_serve_training():
     angles = torch.zeros(2, len(NTU25), 3, requires_grad=True)
     forward_kinematics(angles, torch.ones(2, len(NTU25)), torch.zeros(2, 3), NTU25).square().sum().backward()
     assert angles.grad is not None and not any(t.is_inference() for t in tree(NTU25, torch.device("cpu"))[2:])
+
+
+def test_a_body_without_a_spine_says_so():
+    from dataclasses import replace
+
+    from skelbench.geometry import spine_joint
+    from skelbench.skeleton import BODY17
+    with pytest.raises(ValueError, match="no spine"):
+        spine_joint(replace(BODY17, neck=BODY17.pelvis, name="flat"))

@@ -306,9 +306,9 @@ def test_listing_is_quick(monkeypatch):
     found = [Member("x", f"{n}/S{1 + k % 32:03}C{1 + k // 32 % 3:03}P{1 + k // 96 % 106:03}R{n:03}A{1 + k // 10176:03}.skeleton", 1)
              for n in (1, 2) for k in range(57_240)]
     monkeypatch.setattr(ntu, "members", lambda *_: found)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(read_ntu("x").units) == 114_480
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 HUGE = [b"999999999\n" * 100_000, b"1\n999999999999999999999\n", b"9999\n" + b"0\n" * 9999 + b"1\n", b"9" * 5000, b"9" * 4000 + b"\n0\n",
@@ -318,23 +318,23 @@ HUGE = [b"999999999\n" * 100_000, b"1\n999999999999999999999\n", b"9999\n" + b"0
 @pytest.mark.parametrize("data", HUGE, ids=range(len(HUGE)))
 def test_huge_counts_do_not_allocate(data):
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         with pytest.raises(Unusable):
             clip_ntu(data, NAME)
         assert tracemalloc.get_traced_memory()[1] < 20 * len(data) + 20_000_000
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("ids", ["equal", "different"])
 def test_thousands_of_bodies_in_a_frame(ids):
     body = b"\n25\n" + b"\n".join([b"1 1 1 1 1 1 1 1 1 1 1 1"] * 25) + b"\n"
     data = b"1\n3000\n" + b"".join(str(0 if ids == "equal" else i).encode() + b" 0 0 0 0 0 0 0 0 2" + body for i in range(3000))
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert clip_ntu(data, NAME)["joints"].shape == (1, 2, 25, 3)
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 # spoiled files

@@ -218,12 +218,12 @@ def test_classes():
 def test_rubbish_does_not_allocate():
     for data in (b"1 " * 1_000_000, b"\n" * 1_000_000, b"1\n" * 500_000, b"x" * 2_000_000, (b"1 " * 150 + b"\n") * 3000 + b"1"):
         tracemalloc.start()
-        begin = time.perf_counter()
+        begin = time.process_time()
         with pytest.raises(Unusable):
             parse_pku_mmd(data)
         assert tracemalloc.get_traced_memory()[1] < 30 * len(data) + 20_000_000
         tracemalloc.stop()
-        assert time.perf_counter() - begin < 5
+        assert time.process_time() - begin < 5
     assert len(frame_labels(10, [Segment(0, 0, 10 ** 9, 1)], -1)) == 10
 
 

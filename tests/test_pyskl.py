@@ -280,11 +280,11 @@ GREEDY = {
 @pytest.mark.parametrize("what", GREEDY)
 def test_greedy_pickles_are_refused_in_little_memory(tmp_path, what):
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         with pytest.raises(Unusable):
             outline(GREEDY[what])
-        assert tracemalloc.get_traced_memory()[1] < 60e6 and time.perf_counter() - began < 5
+        assert tracemalloc.get_traced_memory()[1] < 60e6 and time.process_time() - began < 5
     finally:
         tracemalloc.stop()
     with pytest.raises(ValueError, match="is no pickle of skeletons"):
