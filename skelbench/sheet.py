@@ -5,10 +5,7 @@
 # %% auto #0
 __all__ = ['SHEET_MODULE', 'SHEET_STYLE', 'bits', 'steps', 'Sheet']
 
-# %% ../nbs/62_sheet.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/62_sheet.ipynb #4cebcede
 import anywidget
 import numpy as np
 import traitlets
@@ -17,7 +14,7 @@ from matplotlib.colors import to_hex
 from .canvas import CANVAS
 from .cells import SHEET
 from .figures import heat_colour
-from .player import STYLE, Html
+from .player import STYLE, Html, fragment
 
 # %% ../nbs/62_sheet.ipynb #27ecf054
 SHEET_MODULE = CANVAS + SHEET + r"""
@@ -146,18 +143,10 @@ def _on_paint(self, run) -> None:  # run: function((R, T) bool)
 # %% ../nbs/62_sheet.ipynb #7daa25ad
 def _to_html(self) -> Html:
     "The sheet as a fragment for a page that needs nothing from anywhere."
-    raw = {name: base64.b64encode(getattr(self, f"_{name}")).decode() for name in ("values", "mask", "outline")}
-    told = json.dumps({"spec": self.spec, "raw": raw, "state": {"frame": self.frame, "rows": self.chosen}}).replace("<", r"\u003c")
-    start = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=sheet]:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { spec, raw, state } = JSON.parse(host.querySelector("script").textContent), data = {};
-  for (const name in raw) data[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0));
-  mountSheet(host.querySelector(".sb-sheet"), spec, data).set(state);
-}
-"""
-    return Html(f'<div class="sb-host" data-kind="sheet"><style>{SHEET_STYLE}</style><div class="sb-player sb-sheet"></div>'
-                f'<script type="application/json">{told}</script><script type="module">{SHEET_MODULE}{start}</script></div>')
+    told = {"spec": self.spec, "data": {name: getattr(self, f"_{name}") for name in ("values", "mask", "outline")},
+            "state": {"frame": self.frame, "rows": self.chosen}}
+    return fragment("sheet", told, SHEET_STYLE, '<div class="sb-player sb-sheet"></div>', SHEET_MODULE,
+                    'mountSheet(host.querySelector(".sb-sheet"), told.spec, told.data).set(told.state);')
 
 # %% ../nbs/62_sheet.ipynb #37ec941d
 class Sheet(anywidget.AnyWidget):

@@ -100,5 +100,5 @@ def test_a_page_holds_text_and_no_markup():
     page = sheet.to_html()
     assert page.count("<script") == page.count("</script>") == 2 and "<img" not in page
     told = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
-    assert told["spec"]["rows"][0] == trap and told["state"] == {"frame": 3, "rows": []} and base64.b64decode(told["raw"]["values"]) == sheet._values
+    assert told["spec"]["rows"][0] == trap and told["state"] == {"frame": 3, "rows": []} and base64.b64decode(told["data"]["values"]["base64"]) == sheet._values
     assert not re.search(r"innerHTML|https?://(?!www\.w3\.org)", SHEET_MODULE)
