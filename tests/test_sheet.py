@@ -58,11 +58,11 @@ def test_picks_and_strokes_are_told_and_not_sent_back():
     sheet.on_paint(heard.append)
     sheet.send_state = lambda key=None: sent.append(key)
     sheet._heed(None, {"picked": [2, 5]}, [])
-    sheet._heed(None, {"painted": True}, [memoryview(np.packbits(area((1, 1))).tobytes())])
+    sheet.set_state({"_mask": memoryview(np.packbits(area((1, 1))).tobytes())})  # as the browser says it
     assert heard[0] == (2, 5) and sheet.frame == 5 and np.array_equal(heard[1], area((1, 1))) and np.array_equal(sheet.mask, heard[1])
-    sheet._heed(None, {"painted": True}, [b"of another shape"])  # painted before the sheet was changed
+    sheet.set_state({"_mask": memoryview(b"of another shape")})  # painted before the sheet was changed
     assert len(heard) == 2 and np.array_equal(sheet.mask, area((1, 1)))
-    assert sent == []
+    assert set(sent) <= {"_mask"}  # the one that is of no use is answered by the one that counts
     sheet.mask = area((0, 0))
     assert len(heard) == 2, "what Python sets is no stroke"
     with pytest.raises(ValueError, match="mask of shape"):
