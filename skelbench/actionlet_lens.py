@@ -5,10 +5,7 @@
 # %% auto #0
 __all__ = ['TITLE', 'SAID', 'HELP', 'PLAIN', 'ActionletLens', 'actionlets']
 
-# %% ../nbs/64_actionlet_lens.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/64_actionlet_lens.ipynb #80f8bfd2
 import ipywidgets as widgets
 import numpy as np
 import torch
@@ -21,7 +18,7 @@ from .clip_actionlet import SeenClip, layers_of, mats, placed_by
 from .clips import SkeletonSet
 from .evaluation import device_of, frames_of, method_of
 from .panel import ClipChooser, Numbers, Panel, nothing, row as side_by_side, run_and_clips
-from .player import MODULE, Html, Player
+from .player import MODULE, Html, Player, fragment
 from .preparation import augmentation_steps, evaluating, named_steps
 from .sheet import SHEET_STYLE, Sheet
 from .streams import fixed_length
@@ -218,25 +215,20 @@ class ActionletLens(Panel):
 # %% ../nbs/64_actionlet_lens.ipynb #fcfa7375
 def _page(player: Player, sheet: Sheet) -> Html:
     "A player and a sheet under one script, each telling the other where it is."
-    raw = {name: base64.b64encode(value).decode() for name, value in
-           {"data": player.data, "values": sheet._values, "mask": sheet._mask, "outline": sheet._outline}.items()}
-    told = json.dumps({"player": {**player.spec, "frame": player.frame, "playing": False, "speed": player.speed, "loop": player.loop}, "sheet": sheet.spec,
-                       "raw": raw, "rows": sheet.chosen}).replace("<", r"\u003c")
+    raw = {"data": player.data, "values": sheet._values, "mask": sheet._mask, "outline": sheet._outline}
+    told = {"player": {**player.spec, "frame": player.frame, "playing": False, "speed": player.speed, "loop": player.loop}, "sheet": sheet.spec,
+            "raw": raw, "rows": sheet.chosen}
     start = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=lens]:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { player, sheet, raw, rows } = JSON.parse(host.querySelector("script").textContent), bytes = {}, V = player.joints.length;
-  for (const name in raw) bytes[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0));
+  const { player, sheet, raw, rows } = told, V = player.joints.length;
   const mark = (chosen) => { cells.set({ rows: chosen }); motion.set({ marks: chosen.map((r) => r % V) }); };
-  const cells = mountSheet(host.querySelector(".sb-sheet"), sheet, bytes, {
+  const cells = mountSheet(host.querySelector(".sb-sheet"), sheet, raw, {
     frame: (frame) => motion.set({ frame }), choose: mark, pick: (row) => { motion.set({ playing: false }); mark([row]); } });
-  const motion = mount(host.querySelector(".sb-player:not(.sb-sheet)"), player, bytes.data.buffer, {
+  const motion = mount(host.querySelector(".sb-player:not(.sb-sheet)"), player, raw.data.buffer, {
     frame: (frame) => cells.set({ frame }), pick: ({ cell, person, joint }) => { if (joint >= 0) mark([(cell < 2 ? person : 0) * V + joint]); } });
   mark(rows); cells.set({ frame: player.frame });
-}
 """
-    return Html(f'<div class="sb-host" data-kind="lens"><style>{SHEET_STYLE}</style><div class="sb-player"></div><div class="sb-player sb-sheet"></div>'
-                f'<script type="application/json">{told}</script><script type="module">{MODULE}{SHEET}{start}</script></div>')
+    boxes = '<div class="sb-player"></div><div class="sb-player sb-sheet"></div>'
+    return fragment("lens", told, SHEET_STYLE, boxes, MODULE + SHEET, start)
 
 # %% ../nbs/64_actionlet_lens.ipynb #8e77ab0e
 def _unfit(method, data: SkeletonSet, frames: int | None) -> str:

@@ -6,10 +6,7 @@
 __all__ = ['OVERLAY', 'ATLAS_MODULE', 'MAP_STYLE', 'PAGE_START', 'HEAVY', 'placed', 'coloured', 'Atlas', 'motion_of', 'rate_of',
            'motions_of']
 
-# %% ../nbs/62_atlas.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/62_atlas.ipynb #4cebcede
 import anywidget
 import numpy as np
 import traitlets
@@ -20,7 +17,7 @@ from .clips import SkeletonSet
 from .figures import CLASSES, heat_colour
 from .mapping import ATLAS
 from .mount import MOUNT
-from .player import STYLE, Html, describe
+from .player import STYLE, Html, describe, fragment
 
 # %% ../nbs/62_atlas.ipynb #89c227d4
 OVERLAY = r"""
@@ -260,10 +257,8 @@ def _on_choose(self, run) -> None:  # run: function((K,) numbers)
 
 # %% ../nbs/62_atlas.ipynb #4377ebfc
 PAGE_START = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=map]:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { spec, raw, clips, texts, rows } = JSON.parse(host.querySelector("script").textContent), data = {}, root = host.querySelector(".sb-map");
-  for (const name in raw) data[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0)).buffer;
+  const { spec, raw, clips, texts, rows } = told, data = {}, root = host.querySelector(".sb-map");
+  for (const name in raw) data[name] = raw[name].buffer;
   const cell = rows && new Map(rows.map((point, k) => [point, k]));
   const one = (i, name) => {
     const k = cell.get(i), { reach, near, half } = clips.cells[k];
@@ -276,12 +271,11 @@ for (const host of document.querySelectorAll(".sb-host[data-kind=map]:not([data-
   const pick = (i) => {
     map.mark([i]);
     if (!has(i)) return;
-    const told = one(i, text(i).split("\\n").slice(0, 2).join(" · "));
-    if (player) { player.show(told, data.motions); player.set({ playing: true }); }
-    else player = mount(make("div", root, "sb-player sb-host-player"), { ...told, frame: 0, playing: true, speed: 1, loop: true }, data.motions);
+    const shown = one(i, text(i).split("\\n").slice(0, 2).join(" · "));
+    if (player) { player.show(shown, data.motions); player.set({ playing: true }); }
+    else player = mount(make("div", root, "sb-player sb-host-player"), { ...shown, frame: 0, playing: true, speed: 1, loop: true }, data.motions);
   };
   const map = mountAtlas(root, spec, data, { need, pick });
-}
 """
 
 # %% ../nbs/62_atlas.ipynb #c182f578
@@ -299,12 +293,9 @@ def _to_html(
             raise ValueError(f"{len(value)} {what} for {count} points")
     rows = [] if motions is None else [i for i, motion in enumerate(motions) if motion is not None]
     clips, data = (None, b"") if not rows else describe([motions[i] for i in rows], skeleton, fps=fps, height=300)
-    raw = {name: base64.b64encode(getattr(self, name)).decode() for name in ("points", "codes", "flags")} | {"motions": base64.b64encode(data).decode()}
+    raw = {name: getattr(self, name) for name in ("points", "codes", "flags")} | {"motions": data}
     told = {"spec": self.spec, "raw": raw, "clips": clips, "texts": texts and [str(t) for t in texts], "rows": rows}
-    told = json.dumps(told).replace("<", r"\u003c")
-    return Html(f'<div class="sb-host" data-kind="map"><style>{MAP_STYLE}</style><div class="sb-player sb-map"></div>'
-                f'<script type="application/json">{told}</script>'
-                f'<script type="module">{CANVAS}{MOUNT}{ATLAS}{OVERLAY}{PAGE_START}</script></div>')
+    return fragment("map", told, MAP_STYLE, '<div class="sb-player sb-map"></div>', CANVAS + MOUNT + ATLAS + OVERLAY, PAGE_START)
 
 # %% ../nbs/62_atlas.ipynb #836ebbfb
 class Atlas(anywidget.AnyWidget):

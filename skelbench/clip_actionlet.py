@@ -164,7 +164,7 @@ class SeenClip:
         self.batch, self.placed, self.anchor = first.replace(**keep), self.joints[:1, self.present], anchor_of(anchor.to(device), max(frames, 2))
         self.seen = self.batch.valid[0]  # (M, T, V) of the people that are there
         self.truth = None if first.moving is None else (self.batch.moving & self.batch.valid)[0]
-        self.fps = float(pace(data, row, max(frames, 2)))
+        self.fps = pace(data, row, max(frames, 2))
         self._raw, self._ready = {}, {}
 
     def found(self, source: str, names, layer: int | None, rounds: int) -> Tensor:

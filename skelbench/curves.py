@@ -6,16 +6,13 @@
 __all__ = ['COLOURS', 'DASHES', 'GROUPS', 'MOST', 'CURVES', 'CURVES_MODULE', 'CURVES_STYLE', 'grouped', 'at_chance', 'packed',
            'Curves']
 
-# %% ../nbs/62_curves.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/62_curves.ipynb #4cebcede
 import anywidget
 import numpy as np
 import traitlets
 
 from .canvas import CANVAS
-from .player import STYLE, Html
+from .player import STYLE, Html, fragment
 
 COLOURS = ("#1f6fb4", "#d1482f", "#2a9d6f", "#e08214", "#8a5fbf", "#8c6d46", "#2fb5c9", "#6b7280")
 DASHES = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
@@ -330,16 +327,9 @@ CURVES_STYLE = STYLE + """
 # %% ../nbs/62_curves.ipynb #7daa25ad
 def _to_html(self) -> Html:
     "The curves as a fragment for a page that needs nothing from anywhere."
-    told = {"spec": self.spec, "choice": self.choice, "mark": self.mark, "data": base64.b64encode(self.data).decode()}
-    start = """
-for (const host of document.querySelectorAll(".sb-curves-host:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { spec, data, choice, mark } = JSON.parse(host.querySelector("script").textContent);
-  mountCurves(host.querySelector(".sb-curves"), spec, Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer, choice).mark = mark;
-}
-"""
-    return Html(f'<div class="sb-curves-host"><style>{CURVES_STYLE}</style><div class="sb-player sb-curves"></div><script type="application/json">'
-                + json.dumps(told).replace("<", r"\u003c") + f'</script><script type="module">{CURVES_MODULE}{start}</script></div>')
+    told = {"spec": self.spec, "choice": self.choice, "mark": self.mark, "data": self.data}
+    return fragment("curves", told, CURVES_STYLE, '<div class="sb-player sb-curves"></div>', CURVES_MODULE,
+                    'mountCurves(host.querySelector(".sb-curves"), told.spec, told.data.buffer, told.choice).mark = told.mark;')
 
 # %% ../nbs/62_curves.ipynb #043edbbc
 class Curves(anywidget.AnyWidget):

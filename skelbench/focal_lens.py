@@ -281,7 +281,7 @@ def _as_dict(self) -> dict:
 # %% ../nbs/64_focal_lens.ipynb #2fcb4d21
 def _moved(self) -> widgets.Widget:
     "Curves of the weights over training, or why there are none."
-    train = trained_on(self.run, self.data)
+    train = trained_on(self.run, self.data, whole=True)
     if isinstance(self.run, nn.Module) or self.run.folder is None:
         why = "How the weights moved is told by a run folder with snapshots; this is a method by itself."
     elif train is None:
@@ -346,7 +346,7 @@ def _scenes_of_run(run, data):
     "The clips that are looked at where none were given: the test side or, where it has no scene that two cameras filmed, the training side."
     run, found = run_and_clips(run, data)
     if data is None and not drawn(found, 4)[1]:
-        train = trained_on(run)
+        train = trained_on(run, whole=True)
         found = found if train is None or not drawn(train, 4)[1] else train
     return run, found
 

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['decoded', 'halves', 'generate', 'decoding', 'comparable', 'distance_mm', 'between_samples', 'as_clips', 'probe_of',
            'classes_of', 'crossed', 'share', 'same_class_pairs', 'seeds_of', 'mm', 'distances', 'classes_kept',
-           'evaluate_generation', 'train_of', 'keep']
+           'evaluate_generation', 'keep']
 
 # %% ../nbs/53_generation.ipynb #b104d19b
 import time
@@ -19,7 +19,6 @@ from .geometry import align_body, bone_lengths
 from .inpainting import interpolated, reconstruction
 from .preparation import evaluating
 from .probes import fit_linear, standardised, stream_scores
-from .runs import own_split
 from .skeleton import Skeleton
 from .streams import fixed_length
 
@@ -263,15 +262,6 @@ def evaluate_generation(
             **distances(batch, motions, again, test.skeleton, order), "samples": samples, "seed_clips": len(seeds),
             "temperature": temperature, "frames": steps, "units": "mm" if test.units == "metres" else f"{test.units} / 1000",
             "seconds": round(time.perf_counter() - began, 2)}
-
-# %% ../nbs/53_generation.ipynb #233bbc2a
-def train_of(
-    run,  # `training.Run` or a method
-) -> SkeletonSet | None:
-    "The training side of the split that a run belongs to, where the run says which and the set is there."
-    info = getattr(run, "info", None) or {}
-    try: return own_split(info)[0]
-    except (ValueError, OSError): return None
 
 # %% ../nbs/53_generation.ipynb #1e4e964b
 def _addable(old: SkeletonSet, data: SkeletonSet, folder) -> None:

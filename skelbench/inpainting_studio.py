@@ -16,11 +16,12 @@ from torch import Tensor
 
 from .clips import SkeletonBatch, SkeletonSet
 from .evaluation import device_of, frames_of, method_of
-from .generation import decoding, keep, train_of
+from .generation import decoding, keep
 from .geometry import spine_length
 from .inpainting import blended, error_mm, gap_of, hold_last, left_over, linear_interpolation, mean_pose, reconstruction, remove
 from .panel import ClipChooser, Panel, Words, nothing, row as side_by_side, run_and_clips
 from .player import Html, Player
+from .runs import trained_on
 from .sheet import Sheet
 from .streams import fixed_length, pace
 
@@ -36,10 +37,8 @@ def _block(self) -> np.ndarray:  # (T, V) bool
 
 def _people(self) -> Tensor:  # (M,) bool
     "Of whom it is taken away: those who are there, or one of them."
-    there = self.batch.present[0]
-    if self.who.value >= 0:
-        there = there & (torch.arange(len(there), device=there.device) == self.who.value)
-    return there
+    there, who = self.batch.present[0], self.who.value
+    return there if who < 0 else there & (torch.arange(len(there), device=there.device) == who)
 
 
 def _removed(self) -> Tensor:  # (1, M, T, V) bool
@@ -116,7 +115,7 @@ def _motions(self) -> dict:
 
 def _show(self, everything: bool = True) -> None:
     "Motions, map and numbers as they are now; the map's mask only if it was not painted there."
-    told = _motions(self) | {"fps": float(pace(self.data, self.chooser.row, self.frames))}
+    told = _motions(self) | {"fps": pace(self.data, self.chooser.row, self.frames)}
     told["height"] = None if len(told["names"]) < 7 else 460  # two rows, so that names have room
     if self.player is None:
         self.player = Player(skeleton=self.data.skeleton, **told)
@@ -261,7 +260,7 @@ def _save(
         raise ValueError("name the folder of a set to keep it in")
     own, made = self.data.table.iloc[self.chooser.row], self.result
     clip = {k: int(own[k]) for k in ("label", "subject", "camera", "setup")} | {"scene": str(own["scene"]), "name": name or f"{own['name']} in-painted"}
-    clip |= {"fps": float(pace(self.data, self.chooser.row, self.frames))} | {k: getattr(made, k)[0].transpose(0, 1).cpu().numpy() for k in ("joints", "valid")}
+    clip |= {"fps": pace(self.data, self.chooser.row, self.frames)} | {k: getattr(made, k)[0].transpose(0, 1).cpu().numpy() for k in ("joints", "valid")}
     kept = keep(folder, [clip], self.data, f"in-painted by {type(self.method).__name__} from {self.data.name}")
     self.say(f"kept in {folder}, which now has {len(kept)} clips")
     return kept
@@ -375,4 +374,4 @@ def paint(
         return nothing(TITLE, f"{error}; in-painting needs a method with a decoder of poses: SwapCLR, CRRL with reconstruction, FoCoViL, Combined")
     if not 0 <= row < len(data) or gap is not None and not 0 <= gap[0] <= gap[1] <= steps:
         raise ValueError(f"clip {row} of {len(data)}, frames {gap} of {steps}")
-    return InpaintingStudio(run, data, row, gap, joints, answers, train_of(run) if train is None else train, frames, seed)
+    return InpaintingStudio(run, data, row, gap, joints, answers, trained_on(run) if train is None else train, frames, seed)

@@ -5,10 +5,7 @@
 # %% auto #0
 __all__ = ['MATRIX', 'MATRIX_MODULE', 'MATRIX_STYLE', 'Matrix']
 
-# %% ../nbs/62_matrix.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/62_matrix.ipynb #4cebcede
 import anywidget
 import numpy as np
 import traitlets
@@ -16,7 +13,7 @@ from matplotlib.colors import to_hex
 
 from .canvas import CANVAS
 from .figures import heat_colour
-from .player import STYLE, Html
+from .player import STYLE, Html, fragment
 
 # %% ../nbs/62_matrix.ipynb #c2eecc61
 MATRIX = r"""
@@ -159,16 +156,6 @@ MATRIX_STYLE = STYLE + """
 .sb-matrix-line { width: 9px; height: 9px; border: 2px solid #fff; outline: 1px solid #000; box-shadow: inset 0 0 0 1px #000; margin: 0 3px 0 12px; }
 """
 
-# %% ../nbs/62_matrix.ipynb #f13f58a0
-_START = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=matrix]:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { spec, data, picked } = JSON.parse(host.querySelector("script").textContent);
-  const matrix = mountMatrix(host.querySelector(".sb-matrix"), spec, Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
-  if (picked.length) matrix.set(picked);
-}
-"""
-
 # %% ../nbs/62_matrix.ipynb #b8102b18
 class Matrix(anywidget.AnyWidget):
     "Pairs of clips as a square of colours: point to read, click or go with the arrow keys to choose one."
@@ -204,6 +191,7 @@ class Matrix(anywidget.AnyWidget):
 
     def to_html(self) -> Html:
         "The matrix as a fragment for a page that needs nothing from anywhere: it can be pointed at and walked through."
-        told = json.dumps({"spec": self.spec, "data": base64.b64encode(self.data).decode(), "picked": self.picked}).replace("<", r"\u003c")
-        return Html(f'<div class="sb-host" data-kind="matrix"><style>{MATRIX_STYLE}</style><div class="sb-player sb-matrix"></div>'
-                    f'<script type="application/json">{told}</script><script type="module">{MATRIX_MODULE}{_START}</script></div>')
+        told = {"spec": self.spec, "data": self.data, "picked": self.picked}
+        return fragment("matrix", told, MATRIX_STYLE, '<div class="sb-player sb-matrix"></div>', MATRIX_MODULE,
+                        'const matrix = mountMatrix(host.querySelector(".sb-matrix"), told.spec, told.data.buffer);\n'
+                        "if (told.picked.length) matrix.set(told.picked);")

@@ -220,7 +220,7 @@ def run_and_clips(
         try:
             _, data = own_split(info, whole=True)
         except (FileNotFoundError, ValueError) as error:
-            raise ValueError(f"this run's clips are not known: {error}: give `data`") from None
+            raise ValueError(f"{error}: give `data`") from None
     elif isinstance(data, str | Path):
         data = open_set(data)
     if not isinstance(data, SkeletonSet):

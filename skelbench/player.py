@@ -249,7 +249,7 @@ class Player(_Touch):
 
     def to_html(self) -> "Html":
         "The same player as a fragment for a page, as `player_html` makes it."
-        return fragment(self.spec, self.data, frame=self.frame, playing=self.playing, speed=self.speed, loop=self.loop)
+        return _page(self.spec, self.data, frame=self.frame, playing=self.playing, speed=self.speed, loop=self.loop)
 
 # %% ../nbs/61_player.ipynb #35020034
 class Html(str):
@@ -258,19 +258,29 @@ class Html(str):
         return str(self)
 
 
-def fragment(spec: dict, data: bytes, **state) -> Html:
-    "One player as HTML that needs nothing from anywhere; several may stand on a page."
-    state = {"frame": 0, "playing": True, "speed": 1., "loop": True} | state
-    told = json.dumps({"spec": spec | state, "data": base64.b64encode(data).decode()}).replace("<", r"\u003c")
-    start = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=player]:not([data-ready])")) {
+def fragment(
+    kind: str,  # of widget: a page's scripts find theirs by it
+    told: dict,  # plain values, and bytes, which arrive as Uint8Array
+    style: str,  # CSS
+    boxes: str,  # markup in which `start` finds its places; texts in it are escaped
+    module: str,  # JavaScript that `start` needs
+    start: str,  # JavaScript: what is made of `told` in `host`
+) -> Html:
+    "A widget as HTML that needs nothing from anywhere, its data as text that cannot end the script; several may stand on a page."
+    text = json.dumps(told, default=lambda value: {"base64": base64.b64encode(value).decode()}).replace("<", r"\u003c")
+    found = """
+for (const host of document.querySelectorAll(".sb-host[data-kind=KIND]:not([data-ready])")) {
   host.dataset.ready = "true";
-  const { spec, data } = JSON.parse(host.querySelector("script").textContent);
-  mount(host.querySelector(".sb-player"), spec, Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
-}
-"""
-    return Html(f'<div class="sb-host" data-kind="player"><style>{STYLE}</style><div class="sb-player"></div>'
-                f'<script type="application/json">{told}</script><script type="module">{MODULE}{start}</script></div>')
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const told = JSON.parse(host.querySelector("script").textContent, (_, value) => (value?.base64 === undefined ? value : bytes(value.base64)));
+""".replace("KIND", kind)
+    return Html(f'<div class="sb-host" data-kind="{kind}"><style>{style}</style>{boxes}<script type="application/json">{text}</script>'
+                f'<script type="module">{module}{found}{start}}}\n</script></div>')
+
+
+def _page(spec: dict, data: bytes, **state) -> Html:
+    told = {"spec": {"frame": 0, "playing": True, "speed": 1., "loop": True} | spec | state, "data": data}
+    return fragment("player", told, STYLE, '<div class="sb-player"></div>', MODULE, 'mount(host.querySelector(".sb-player"), told.spec, told.data.buffer);')
 
 
 def player_html(
@@ -280,4 +290,4 @@ def player_html(
     **options,  # of `Player`: names, overlay, valid, heat, labels, heat_label, fps, height, yaw, follow
 ) -> Html:
     "A player for a page: a self-contained fragment of HTML."
-    return fragment(*describe(motions, skeleton, **options), frame=frame, playing=playing, speed=speed, loop=loop)
+    return _page(*describe(motions, skeleton, **options), frame=frame, playing=playing, speed=speed, loop=loop)

@@ -184,8 +184,8 @@ def clips_to_fit(
     if train is None:
         try:
             train = own_split(info)[0]
-        except (ValueError, OSError):
-            return None, "what is classified wrongly is not known: give `train`, clips that a classifier is fitted on"
+        except (ValueError, OSError) as error:
+            return None, f"what is classified wrongly is not known ({error}): give `train`, clips that a classifier is fitted on"
     train = open_set(train) if isinstance(train, str | Path) else train
     if list(train.classes) != list(data.classes):
         return None, f"{train.name} and {data.name} do not have the same classes: no classifier of one can be asked of the other"

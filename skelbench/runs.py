@@ -254,9 +254,9 @@ def own_split(
     "The split that a run belongs to. Raises FileNotFoundError where the set is gone, ValueError where nothing says which split it is."
     source, (protocol, _, number) = data or info.get("data"), (protocol or info.get("protocol") or "").partition("#")
     if not source or not Path(source).exists():
-        raise FileNotFoundError(f"trained on {source or 'a set in memory'}, which is not there")
+        raise FileNotFoundError(f"the run was trained on {source or 'a set in memory'}, which is not there")
     if not protocol and not whole:
-        raise ValueError("trained without a protocol")
+        raise ValueError("the run was trained without a protocol")
     found = open_set(source)
     splits = found.splits(protocol) if protocol else [("", found, found)]
     if len(splits) > 1 and not number:
@@ -269,13 +269,14 @@ def own_split(
 def trained_on(
     run,                            # a `Run`, or a method, of which nothing is known
     data: SkeletonSet | None = None,    # perhaps the very clips
+    whole: bool = False,            # True: also of a run without a protocol, which was trained on all of its set
 ) -> SkeletonSet | None:            # None: they are not to be had
     "The clips that a run was trained on, known by their fingerprint: `data` if they are it, else from where the set lay."
     info = getattr(run, "info", None) or {}
     if data is not None and info.get("fingerprint") == data.fingerprint:
         return data
     try:
-        train, _ = own_split(info, whole=True)
+        train, _ = own_split(info, whole=whole)
     except (ValueError, OSError):
         return None
     return train if train.fingerprint == info.get("fingerprint") else None

@@ -5,10 +5,7 @@
 # %% auto #0
 __all__ = ['SHEET_MODULE', 'SHEET_STYLE', 'bits', 'steps', 'Sheet']
 
-# %% ../nbs/62_sheet.ipynb #70f2c8ae
-import base64
-import json
-
+# %% ../nbs/62_sheet.ipynb #4cebcede
 import anywidget
 import numpy as np
 import traitlets
@@ -17,7 +14,7 @@ from matplotlib.colors import to_hex
 from .canvas import CANVAS
 from .cells import SHEET
 from .figures import heat_colour
-from .player import STYLE, Html
+from .player import STYLE, Html, fragment
 
 # %% ../nbs/62_sheet.ipynb #27ecf054
 SHEET_MODULE = CANVAS + SHEET + r"""
@@ -29,7 +26,7 @@ function render({ model, el }) {
     frame: (frame) => { model.set("frame", frame); model.save_changes(); },
     choose: (rows) => { model.set("chosen", rows); model.save_changes(); },
     pick: (row, frame) => model.send({ picked: [row, frame] }),
-    paint: (bits) => { own = true; model.set("_mask", new DataView(bits.buffer)); own = false; model.send({ painted: true }, undefined, [bits.buffer]); },
+    paint: (bits) => { own = true; model.set("_mask", new DataView(bits.buffer)); own = false; model.save_changes(); },
   };
   const root = make("div", el, "sb-player sb-sheet"), sheet = mountSheet(root, model.get("spec"), data(), on);
   const marks = () => sheet.set({ frame: model.get("frame"), rows: model.get("chosen") });
@@ -120,18 +117,13 @@ def _set(self, area) -> None:
 
 
 def _heed(self, _, told, buffers):
-    "What the browser says: a cell that was chosen, or an area that was painted."
+    "What the browser says: a cell that was chosen."
     if "picked" in told:
         row, frame = (int(x) for x in told["picked"])
         with self._lock_property(frame=frame):  # the browser knows it
             self.frame = frame
         for run in self._running["pick"]:
             run(row, frame)
-    elif "painted" in told and len(painted := bytes(buffers[0])) == len(self._mask):
-        with self._lock_property(_mask=painted):
-            self._mask = painted
-        for run in self._running["paint"]:
-            run(self.mask)
 
 
 def _on_pick(self, run) -> None:  # run: function(row, frame)
@@ -146,18 +138,10 @@ def _on_paint(self, run) -> None:  # run: function((R, T) bool)
 # %% ../nbs/62_sheet.ipynb #7daa25ad
 def _to_html(self) -> Html:
     "The sheet as a fragment for a page that needs nothing from anywhere."
-    raw = {name: base64.b64encode(getattr(self, f"_{name}")).decode() for name in ("values", "mask", "outline")}
-    told = json.dumps({"spec": self.spec, "raw": raw, "state": {"frame": self.frame, "rows": self.chosen}}).replace("<", r"\u003c")
-    start = """
-for (const host of document.querySelectorAll(".sb-host[data-kind=sheet]:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { spec, raw, state } = JSON.parse(host.querySelector("script").textContent), data = {};
-  for (const name in raw) data[name] = Uint8Array.from(atob(raw[name]), (c) => c.charCodeAt(0));
-  mountSheet(host.querySelector(".sb-sheet"), spec, data).set(state);
-}
-"""
-    return Html(f'<div class="sb-host" data-kind="sheet"><style>{SHEET_STYLE}</style><div class="sb-player sb-sheet"></div>'
-                f'<script type="application/json">{told}</script><script type="module">{SHEET_MODULE}{start}</script></div>')
+    told = {"spec": self.spec, "data": {name: getattr(self, f"_{name}") for name in ("values", "mask", "outline")},
+            "state": {"frame": self.frame, "rows": self.chosen}}
+    return fragment("sheet", told, SHEET_STYLE, '<div class="sb-player sb-sheet"></div>', SHEET_MODULE,
+                    'mountSheet(host.querySelector(".sb-sheet"), told.spec, told.data).set(told.state);')
 
 # %% ../nbs/62_sheet.ipynb #37ec941d
 class Sheet(anywidget.AnyWidget):
@@ -167,7 +151,7 @@ class Sheet(anywidget.AnyWidget):
     """
     _esm, _css = SHEET_MODULE, SHEET_STYLE
     spec = traitlets.Dict().tag(sync=True)
-    _values, _mask, _outline = (traitlets.Bytes().tag(sync=True) for _ in range(3))
+    _values, _mask, _outline = (traitlets.Bytes().tag(sync=True, from_json=lambda value, _: bytes(value)) for _ in range(3))
     frame, chosen = traitlets.Int(0).tag(sync=True), traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __init__(
@@ -193,6 +177,17 @@ class Sheet(anywidget.AnyWidget):
     @traitlets.validate("frame")
     def _inside(self, proposal):
         return min(max(proposal["value"], 0), self.spec["frames"] - 1)
+
+    @traitlets.observe("_mask")
+    def _painted(self, change):
+        if "_mask" not in self._property_lock:  # it comes from Python
+            return
+        if len(change["new"]) != -(-len(self.spec["rows"]) * self.spec["frames"] // 8):  # painted while the values took another shape
+            with self._lock_property():
+                self._mask = change["old"]
+            return
+        for run in self._running["paint"]:
+            run(self.mask)
 
     show, on_pick, on_paint, to_html, _heed, _told = _show, _on_pick, _on_paint, _to_html, _heed, _told
     mask = property(_get, _set, doc="(R, T) bool, what is painted; may be set.")

@@ -225,8 +225,8 @@ def pace(
     data: SkeletonSet,        # before `fixed_length`
     rows,                     # of clips: one, several, a slice
     frames: int,              # T'
-) -> np.ndarray:              # frames a second, a number a clip
+) -> np.ndarray:              # frames a second, a number a clip; a float for one row
     "The rate at which a resampled clip lasts as long as it did; 30 a second is taken for a clip that does not know its own."
     fps, own = (data.table[name].to_numpy()[rows] for name in ("fps", "frames"))
     fps = np.where(fps > 0, fps, 30.)
-    return np.where((own > 1) & (frames > 1), fps * (frames - 1) / np.maximum(own - 1, 1), fps)
+    return np.where((own > 1) & (frames > 1), fps * (frames - 1) / np.maximum(own - 1, 1), fps)[()]

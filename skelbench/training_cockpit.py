@@ -5,10 +5,8 @@
 # %% auto #0
 __all__ = ['MOST_RUNS', 'RESTING', 'Cockpit', 'watch']
 
-# %% ../nbs/64_training_cockpit.ipynb #70f2c8ae
-import base64
+# %% ../nbs/64_training_cockpit.ipynb #9e82c174
 import html
-import json
 import threading
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from .atlas import ATLAS_MODULE, MAP_STYLE, Atlas
 from .curves import COLOURS, CURVES, CURVES_STYLE, Curves, at_chance
 from .mount import MOUNT
 from .panel import Panel, Words, nothing, row
-from .player import Html, Player
+from .player import Html, Player, fragment
 from .runs import Run
 from .storage import write_beside
 from .skeleton import Skeleton
@@ -251,33 +249,27 @@ def _close(self) -> None:
 # %% ../nbs/64_training_cockpit.ipynb #7daa25ad
 def _to_html(self) -> Html:
     "Curves, map and player as they stand, as a fragment for a page that needs nothing from anywhere."
-    raw = lambda data: base64.b64encode(data).decode()
-    parts = {"curves": {"spec": self.curves.spec, "data": raw(self.curves.data), "choice": self.curves.choice, "mark": self.curves.mark}}
+    parts = {"curves": {"spec": self.curves.spec, "data": self.curves.data, "choice": self.curves.choice, "mark": self.curves.mark}}
     if self.map in self._pair.children:
-        parts["map"] = {"spec": self.map.spec} | {name: raw(getattr(self.map, name)) for name in ("points", "codes", "flags")}
+        parts["map"] = {"spec": self.map.spec} | {name: getattr(self.map, name) for name in ("points", "codes", "flags")}
     if self.player in self._pair.children:
         state = {name: getattr(self.player, name) for name in ("frame", "playing", "speed", "loop")}
-        parts["player"] = {"spec": self.player.spec | state, "data": raw(self.player.data)}
+        parts["player"] = {"spec": self.player.spec | state, "data": self.player.data}
     said = "".join(f"<p><b>{html.escape(run['name'])}</b> {html.escape(run['text'])}</p>" for run in self.board.rows)
     boxes = "".join(f'<div class="sb-player sb-{name}" data-part="{name}"></div>' for name in ("map", "player") if name in parts)
     start = r"""
-for (const host of document.querySelectorAll(".sb-cockpit:not([data-ready])")) {
-  host.dataset.ready = "true";
-  const { curves, map, player } = JSON.parse(host.querySelector("script").textContent), box = (name) => host.querySelector(`[data-part=${name}]`);
-  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
-  mountCurves(box("curves"), curves.spec, bytes(curves.data), curves.choice).mark = curves.mark;
-  if (map) mountAtlas(box("map"), map.spec, { points: bytes(map.points), codes: bytes(map.codes), flags: bytes(map.flags) });
-  if (player) mount(box("player"), player.spec, bytes(player.data));
-}
+  const { curves, map, player } = told, box = (name) => host.querySelector(`[data-part=${name}]`);
+  mountCurves(box("curves"), curves.spec, curves.data.buffer, curves.choice).mark = curves.mark;
+  if (map) mountAtlas(box("map"), map.spec, { points: map.points.buffer, codes: map.codes.buffer, flags: map.flags.buffer });
+  if (player) mount(box("player"), player.spec, player.data.buffer);
 """
     style = CURVES_STYLE + MAP_STYLE + """
 .sb-cockpit p { margin: 4px 0; } .sb-cockpit-pair { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; align-items: flex-start; }
 .sb-cockpit-pair > * { flex: 1 1 320px; width: auto; }
 """
-    told = json.dumps(parts).replace("<", r"\u003c")
-    return Html(f'<div class="sb-cockpit"><style>{style}</style>{said}<div class="sb-player sb-curves" data-part="curves"></div>'
-                f'<p>{html.escape(self._words.text)}</p><div class="sb-cockpit-pair">{boxes}</div>'
-                f'<script type="application/json">{told}</script><script type="module">{ATLAS_MODULE}{MOUNT}{CURVES}{start}</script></div>')
+    boxes = (f'<div class="sb-cockpit">{said}<div class="sb-player sb-curves" data-part="curves"></div>'
+             f'<p>{html.escape(self._words.text)}</p><div class="sb-cockpit-pair">{boxes}</div></div>')
+    return fragment("cockpit", parts, style, boxes, ATLAS_MODULE + MOUNT + CURVES, start)
 
 # %% ../nbs/64_training_cockpit.ipynb #7451b273
 def _build(self, sources, data, refresh) -> None:

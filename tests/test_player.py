@@ -140,7 +140,7 @@ def test_fragment_is_self_contained_and_a_name_is_no_markup():
     assert isinstance(page, Html) and page._repr_html_() == page and not isinstance(page + "", Html)
     assert trap not in page and page.count("<script") == page.count("</script>") == 2 and "<!--" not in page
     inside = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
-    assert inside["spec"]["cells"][0]["name"] == trap and len(base64.b64decode(inside["data"])) == 12 * 17 * 15
+    assert inside["spec"]["cells"][0]["name"] == trap and len(base64.b64decode(inside["data"]["base64"])) == 12 * 17 * 15
     assert not re.search(r"\b(?:src|href)\s*=|@import|url\(", page)
 
 

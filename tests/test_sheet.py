@@ -58,11 +58,12 @@ def test_picks_and_strokes_are_told_and_not_sent_back():
     sheet.on_paint(heard.append)
     sheet.send_state = lambda key=None: sent.append(key)
     sheet._heed(None, {"picked": [2, 5]}, [])
-    sheet._heed(None, {"painted": True}, [memoryview(np.packbits(area((1, 1))).tobytes())])
+    sheet.set_state({"_mask": memoryview(np.packbits(area((1, 1))).tobytes())})  # as the browser says it
     assert heard[0] == (2, 5) and sheet.frame == 5 and np.array_equal(heard[1], area((1, 1))) and np.array_equal(sheet.mask, heard[1])
-    sheet._heed(None, {"painted": True}, [b"of another shape"])  # painted before the sheet was changed
-    assert len(heard) == 2 and np.array_equal(sheet.mask, area((1, 1)))
     assert sent == []
+    sheet.set_state({"_mask": memoryview(b"of another shape")})  # painted before the sheet was changed
+    assert len(heard) == 2 and np.array_equal(sheet.mask, area((1, 1)))
+    assert sent == ["_mask"]  # the browser is told which one counts
     sheet.mask = area((0, 0))
     assert len(heard) == 2, "what Python sets is no stroke"
     with pytest.raises(ValueError, match="mask of shape"):
@@ -100,5 +101,5 @@ def test_a_page_holds_text_and_no_markup():
     page = sheet.to_html()
     assert page.count("<script") == page.count("</script>") == 2 and "<img" not in page
     told = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
-    assert told["spec"]["rows"][0] == trap and told["state"] == {"frame": 3, "rows": []} and base64.b64decode(told["raw"]["values"]) == sheet._values
+    assert told["spec"]["rows"][0] == trap and told["state"] == {"frame": 3, "rows": []} and base64.b64decode(told["data"]["values"]["base64"]) == sheet._values
     assert not re.search(r"innerHTML|https?://(?!www\.w3\.org)", SHEET_MODULE)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from skelbench import runs, storage, training
 from skelbench.clips import SkeletonSet
 from skelbench.pairs import draw_batches, paired_rows, scene_codes
 from skelbench.recipe import Recipe, learning_rate_factor
-from skelbench.runs import own_split
+from skelbench.runs import own_split, trained_on
 from skelbench.skeleton import BODY17, KINECT20
 from skelbench.training import fit, load, seed_everything
 
@@ -713,3 +714,15 @@ def test_the_split_that_a_run_belongs_to(tmp_path):
                               ({"data": path, "protocol": "folds:subject/3#4"}, ValueError, "not 4"), ({"data": path, "protocol": "none"}, ValueError, "none")):
         with pytest.raises(error, match=says):
             own_split(info)
+
+
+def test_the_clips_that_a_run_was_trained_on(tmp_path):
+    path = str(make_set().save(tmp_path / "a.skel"))
+    data = SkeletonSet.open(path)
+    train, test = data.split("cameras:0/1")
+    run = SimpleNamespace(info={"data": path, "protocol": "cameras:0/1", "fingerprint": train.fingerprint})
+    assert trained_on(run).fingerprint == train.fingerprint and trained_on(run, train) is train and trained_on(run, test).fingerprint == train.fingerprint
+    without = SimpleNamespace(info={"data": path, "fingerprint": data.fingerprint})
+    assert trained_on(without) is None and trained_on(without, whole=True).fingerprint == data.fingerprint
+    for other in ({"fingerprint": "another"}, {"data": str(tmp_path / "gone")}, {"protocol": "folds:subject/3"}):
+        assert trained_on(SimpleNamespace(info=run.info | other)) is None

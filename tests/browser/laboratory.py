@@ -106,12 +106,22 @@ def idle(page, seconds=90):
     until(lambda: page.locator(".jp-Notebook-ExecutionIndicator").first.get_attribute("data-status") == "idle", seconds)
 
 
+HEED = """jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect((_, { header, parent_header, content }) => {
+  if (header.msg_type === "error" && parent_header.msg_type === "comm_msg") console.error(`a widget in the kernel: ${content.ename}: ${content.evalue}`); })"""
+
+
+def heed(page):
+    "Errors that a widget makes in the kernel, which JupyterLab tells nobody, are complaints in the console from now on."
+    page.evaluate(f"void {HEED}")
+
+
 def run_all(page, url, there=".sb-player canvas", seconds=120):
     "Opens a notebook, and no other that was open before, runs all its cells and waits until something of this kind is there."
     page.goto(url if "?" in url else f"{url}?reset", wait_until="commit")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").first.wait_for()
     idle(page)
+    heed(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

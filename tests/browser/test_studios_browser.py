@@ -87,6 +87,11 @@ def test_jupyterlab(watched, lab, shots):
     stroke(page, (.75, .2), (.95, .2))
     until(lambda: page.locator(".sb-panel").first.inner_text() != said, 20)
     until(lambda: told(page, "bool(studio.mask[-6:].any() and (studio.sheet.mask == studio.mask.T[studio._order]).all())"), 20)
+    # a click there paints one cell and takes the line along
+    removed = told(page, "int(studio.mask.sum())")
+    for x in (.93, .97):
+        stroke(page, (x, .85), (x, .85))
+    until(lambda: told(page, "[int(studio.mask.sum()), studio.sheet.frame]") == [removed + 2, 31], 20)
     # several answers, one of them clicked
     press(page, "answers", "ArrowRight", "ArrowRight")
     until(lambda: len(cells(page, 0)) == 5, 20)
