@@ -126,6 +126,18 @@ def _heed(self, _, told, buffers):
             run(row, frame)
 
 
+def _painted(self, change):
+    "What the browser painted, unless the values took another shape meanwhile."
+    if "_mask" not in self._property_lock:  # it comes from Python
+        return
+    if len(change["new"]) != -(-len(self.spec["rows"]) * self.spec["frames"] // 8):
+        with self._lock_property():
+            self._mask = change["old"]
+        return
+    for run in self._running["paint"]:
+        run(self.mask)
+
+
 def _on_pick(self, run) -> None:  # run: function(row, frame)
     "Calls when a cell is clicked, or chosen by Enter, where the sheet is not painted on."
     self._running["pick"].append(run)
@@ -178,16 +190,6 @@ class Sheet(anywidget.AnyWidget):
     def _inside(self, proposal):
         return min(max(proposal["value"], 0), self.spec["frames"] - 1)
 
-    @traitlets.observe("_mask")
-    def _painted(self, change):
-        if "_mask" not in self._property_lock:  # it comes from Python
-            return
-        if len(change["new"]) != -(-len(self.spec["rows"]) * self.spec["frames"] // 8):  # painted while the values took another shape
-            with self._lock_property():
-                self._mask = change["old"]
-            return
-        for run in self._running["paint"]:
-            run(self.mask)
-
     show, on_pick, on_paint, to_html, _heed, _told = _show, _on_pick, _on_paint, _to_html, _heed, _told
+    _painted = traitlets.observe("_mask")(_painted)
     mask = property(_get, _set, doc="(R, T) bool, what is painted; may be set.")
