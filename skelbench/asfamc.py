@@ -321,7 +321,8 @@ def _pairs(found, metre, left_out):
             s = bones.skeleton
             trees[frozenset((name, s.joints[p]) for name, p in zip(s.joints, s.parents))].append((asf, amc))
         except Unusable as reason:
-            left_out[str(reason)].append(amc.path)
+            why, _, detail = str(reason).partition(": ")
+            left_out[why].append(f"{amc.path}: {detail}" if detail else amc.path)
     most = max(trees.values(), key=len, default=[])
     left_out["another hierarchy than most"] += [amc.path for pairs in trees.values() if pairs is not most for _, amc in pairs]
     return most, _bones_of(most[0][0], metre).skeleton if most else None
@@ -354,7 +355,8 @@ def read_asfamc(
     """CMU (mocap.cs.cmu.edu) and HDM05 (Mueller et al. 2007): skeletons in .asf, motions in .amc, metres, y up.
 
     `FileNotFoundError`, `ValueError`: no such source or table, a setting out of range, or nothing that can be used."""
-    require((fps is None or .1 <= fps <= 1e4) and .1 <= rate <= 1e4 and (unit is None or 1e-6 <= unit <= 1e3),
+    numbers = all(isinstance(x, int | float | None) for x in (fps, rate, unit)) and rate is not None
+    require(numbers and (fps is None or .1 <= fps <= 1e4) and .1 <= rate <= 1e4 and (unit is None or 1e-6 <= unit <= 1e3),
             f"expected fps and rate of 0.1 to 10,000 and a unit of 0.000001 to 1000 metres, got {fps}, {rate} and {unit}")
     actions, pieces = read_cmu_annotations(annotations) if annotations is not None else ([], None)
     index, left_out, units = read_cmu_index(index) if index is not None else None, defaultdict(list), []

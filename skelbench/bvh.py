@@ -22,7 +22,7 @@ from .geometry import smallest_rotation
 from .layouts import LIMB_WORDS, guess_pairs
 from .skeleton import LIMBS, Skeleton
 from .sources import Release, Unit, Unusable, members
-from .storage import require
+from .storage import require, write_beside
 from .streams import between_frames, frames_at
 
 MOST_JOINTS, MOST_POSITIONS = 1000, 4_000_000  # of one hierarchy, end sites too; frames x joints of a clip
@@ -226,16 +226,16 @@ def _most_common(found, ends):
     groups, reasons, usable = defaultdict(list), [], []
     for member in found[::-(-len(found) // 30)]:
         try:
-            groups[_drawn(_parts(data := member.read())[0], ends)[:2]].append(data)
+            groups[_drawn(_parts(member.read())[0], ends)[:2]].append(member)
         except Unusable as reason:
             reasons.append(f"{member.path}: {reason}")
     def files(tree): return sum(len(g) for other, g in groups.items() if len(tree[0]) > .8 * len(other[0]) and _within(tree, other))
     best = max(groups, key=lambda tree: (files(tree), len(tree[0])), default=None)
-    for data in groups.get(best, [])[:9]:
+    for member in groups.get(best, [])[:9]:
         try:
-            usable += [parse_bvh(data)] * (len(usable) < 3)
+            usable += [parse_bvh(member.read())] if len(usable) < 3 else []
         except Unusable as reason:
-            reasons.append(str(reason))
+            reasons.append(f"{member.path}: {reason}")
     require(usable, f"nothing usable; as {next(iter(reasons), '')}")
     return usable
 
@@ -255,13 +255,14 @@ def read_bvh(
     """BVH files of one hierarchy, metres, y up; `source` of the result says what was guessed.
 
     `FileNotFoundError`, `ValueError`: no such source, a setting out of range, or nothing that can be used."""
-    require(fps is None or .1 <= fps <= 1e4, f"expected fps of 0.1 to 10,000, got {fps}")
+    require(fps is None or isinstance(fps, int | float) and .1 <= fps <= 1e4, f"expected fps of 0.1 to 10,000, got {fps!r}")
+    require(isinstance(ends, bool), f"ends must be true or false, got {ends!r}")
     require(up is None or up in UP, f"unknown axis {up!r}: expected one of {', '.join(UP)}")
     sized = unit is None or unit in METRE or re.fullmatch(NUMBER, str(unit)) and 0 < float(unit) < 1e6
     require(sized, f"unknown unit {unit!r}: expected {', '.join(METRE)}, or how many metres it is")
     try:
         form = re.compile(pattern)
-    except re.error as e:
+    except (re.error, TypeError) as e:
         raise ValueError(f"{pattern!r} is no regular expression: {e}") from None
     unknown = set(form.groupindex) - {"label", "subject", "camera", "setup", "scene"}
     require(not unknown, f"{pattern!r} names {', '.join(sorted(unknown))}: expected label, subject, camera, setup or scene")
@@ -296,19 +297,24 @@ def _least_turn(start, goal):
     U[:, :, 2] *= np.sign(np.linalg.det(U @ V))[:, None]
     return Rotation.from_matrix(U @ V)
 
-def _motion(x, skeleton, forks):
+def _motion(x, skeleton, tolerance):
     "Offsets (V, 3) at rest, and of every joint its columns: turns (T, 3) z, y, x in degrees, and places (T, 3) or None."
     bones, children = x - x[:, list(skeleton.parents)], {j: [k for k, p in skeleton.bones if p == j] for j in range(len(skeleton))}
-    rest = np.array(skeleton.rest) * np.linalg.norm(bones, axis=-1).mean(0)[:, None]
-    world, columns, offset = {}, {}, rest.copy()
+    rest = np.array(skeleton.rest) * np.linalg.norm(bones, axis=-1).mean(0)[:, None]  # what each bone weighs in a fork, too
+    world, columns, offset, drawn = {}, {}, np.zeros_like(rest), x.copy()  # drawn: where a program will have the joints
     for j in skeleton.order:
-        parent, own = skeleton.parents[j], children[j]
+        parent, own, place = skeleton.parents[j], children[j], x[:, j]
         before = world[j] = world[parent] if j != skeleton.root else Rotation.identity(len(x))
         if own:
-            start = np.stack([before.apply(np.tile(rest[k], (len(x), 1))) for k in own], 1)
-            world[j] = _least_turn(start, bones[:, own]) * before
-        place = x[:, j] if j == skeleton.root else before.inv().apply(bones[:, j]) if forks and len(children[parent]) > 1 else None
-        offset[j] = rest[j] if place is None or j == skeleton.root else place.mean(0)  # which says that places replace it
+            world[j] = _least_turn(np.stack([before.apply(rest[k]) for k in own], 1), bones[:, own]) * before
+        if j != skeleton.root:
+            offset[j] = before.inv().apply(bones[:, j]).mean(0)  # at rest, a fork has the shape that it has on average
+            rigid, place = drawn[:, parent] + before.apply(offset[j]), None
+            if np.linalg.norm(rigid - x[:, j], axis=-1).max() < tolerance:
+                drawn[:, j] = rigid
+            else:
+                place = before.inv().apply(x[:, j] - drawn[:, parent])
+                offset[j] = place.mean(0)  # which says that places replace it
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gimbal lock: one of the angles is free, the turn is right
             angles = (before.inv() * world[j]).as_euler("ZYX", degrees=True)
@@ -320,14 +326,19 @@ def to_bvh(
     joints,  # (T, V, 3) metres, y up, finite: one person
     skeleton: Skeleton,
     fps: float,  # frames a second, > 0
-    forks: bool = True,  # position channels for children of forks; False: turns alone, as some programs want, and the trunk becomes rigid
+    tolerance: float = .001,  # metres, >= 0: a joint that rigid bones would leave this far off has position channels
 ) -> str:
-    "A motion as the text of a .bvh, in metres (Blender: scale 1). `ValueError` where it is no motion of this skeleton."
+    """A motion as the text of a .bvh, in metres (Blender: scale 1). `ValueError` where it is no motion of this skeleton.
+
+    Of rigid bones only the root has position channels, of bones that stretch all joints have them; no joint is further off than `tolerance`.
+    With 0 all joints have them and nothing is lost, but turns alone are no longer the motion; with `inf` only the root has them, as some
+    programs want, and what is lost is how bones stretch and forks bend: bones have their mean length, and joints are off by what that makes."""
     x = np.asarray(joints, float)
     fits = x.ndim == 3 and x.shape[1:] == (len(skeleton), 3) and len(x) and np.abs(x).max() < 1e6
     require(fits, f"joints must be (T, {len(skeleton)}, 3) for {skeleton.name}, finite and below 1,000 km, got {x.shape}")
     require(1e-2 <= fps <= 1e5, f"expected fps of 0.01 to 100,000, got {fps}")
-    rest, columns = _motion(x, skeleton, forks)
+    require(tolerance >= 0, f"expected a tolerance of 0 metres or more, got {tolerance}")
+    rest, columns = _motion(x, skeleton, tolerance)
     lines, numbers, open_, waiting = ["HIERARCHY"], [], [], [skeleton.root]
     while waiting:  # depth first
         j = waiting.pop()
@@ -347,16 +358,17 @@ def to_bvh(
     np.savetxt(text := io.StringIO(), np.concatenate(numbers, 1), fmt="%.6f")
     return "\n".join(lines) + "\n" + text.getvalue()
 
+# %% ../nbs/06_bvh.ipynb #3522ad74
 def write_bvh(
     path,  # of the .bvh to write
     joints,  # (T, V, 3) metres, y up: one person
     skeleton: Skeleton,
     fps: float,  # frames a second, > 0
     overwrite: bool = False,  # replace a file that is there
-    **options,  # of `to_bvh`
+    tolerance: float = .001,  # metres, as of `to_bvh`
 ) -> Path:
     "`to_bvh` as a file, written beside its place and renamed. `FileExistsError` where something is there, `ValueError` as `to_bvh`."
-    path, text = Path(path), to_bvh(joints, skeleton, fps, **options)
+    path, text = Path(path), to_bvh(joints, skeleton, fps, tolerance)
     require(overwrite or not path.exists(), f"{path} exists already: choose another place, or overwrite", FileExistsError)
-    (beside := path.with_name(f".{path.name}.partial")).write_text(text, encoding="utf-8")
-    return beside.replace(path)
+    write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    return path

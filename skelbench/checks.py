@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .clips import SkeletonSet
-from .motion_checks import MISSING_FPS, Measures, anatomy, measure
+from .motion_checks import LEAP, MISSING_FPS, Measures, anatomy, frame_rates, measure
 from .near_duplicates import Keys, key_poses, near_duplicates
 from .protocols import parse_protocol, sides
 
@@ -62,8 +62,10 @@ class Report(list):
 
 # %% ../nbs/08_checks.ipynb #9df3d949
 LIMITS = {
-    "joint_speed": 60.,  # spine lengths a second, 30 m/s: a pitcher's hand, the fastest known, makes some 25 m/s
+    "joint_speed": 70.,  # spine lengths a second, 35 m/s: a pitcher's hand, the fastest known, makes some 25 m/s, and noise comes on top
     "body_speed": 25.,  # the middle joint, 12.5 m/s: nobody runs faster
+    "joint_step": 2.,  # spine lengths in one step, where no frame rate is known, and three times as long as is usual in the clip
+    "body_step": .83,  # the middle joint, likewise
     "still": 3,  # steps without any movement in a row: sensors that repeat a frame repeat one, and noise never stands still
     "still_share": .2,  # of all steps: every fifth frame is a repetition
     "gap": 10,  # frames in a row without anybody
@@ -131,7 +133,7 @@ def _pairs(look, kind, pairs, leaks, mixed, more=""):
 def _near_copies(look: Look, keys: Keys, progress: bool) -> list[Finding]:
     "One motion moved, turned, scaled, mirrored, cut or resampled."
     label = look.data.table["label"].to_numpy()
-    twins = near_duplicates(look.data, keys, progress)
+    twins = near_duplicates(look.data, keys, progress, look.measures.usual)
     pairs = [(t.first, t.second, t.how, t.error) for t in twins]
     leaks = {}
     for name, train, test, _ in look.splits:
@@ -211,14 +213,15 @@ def _stillness(look: Look) -> list[Finding]:
 def _motion(look: Look) -> list[Finding]:
     "Jumps, swaps, bones that change."
     c, L = look.measures.clips, look.limits
-    jump = (c["speed"] > L["joint_speed"]) | (c["body"] > L["body_speed"])
-    guess = ", a clip without fps taken for one of 30" if look.data.table["fps"].isna().any() else ""
-    text = f"{{n}} with jumps that no body makes: a joint above {L['joint_speed']:.0f} or the whole body above {L['body_speed']:.0f} spine lengths"
-    text += f" a second{guess}"
+    known = frame_rates(look.data)[1]
+    jump = np.where(known, (c["speed"] > L["joint_speed"]) | (c["body"] > L["body_speed"]), (c["leap"] > L["joint_step"]) | (c["lurch"] > L["body_step"]))
+    text = f"{{n}} with jumps that no body makes: a joint above {L['joint_speed']:.0f} or the whole body above {L['body_speed']:.0f} spine lengths a second"
+    if not known.all():
+        text += f"; without fps: steps above {L['joint_step']:g} and {L['body_step']:g}, {LEAP:.0f} times longer than nine in ten of the clip's own"
     out = look.found("jumps", "warning", text, jump, fastest=round(float(c["speed"].max()), 1))
     out += look.found("side_swaps", "warning", "{n} in which left and right change places from one frame to the next", c["flip"] > 0,
                       times=int(c["flip"].sum()))
-    if look.measures.flat or not len(c): return out
+    if look.measures.usual.flat or not len(c): return out
     change = (c["change"] / np.maximum(c["step"], 1)).to_numpy()
     usual = max(L["bones"], 4.2 * np.median(change))
     if np.median(change) > 2.5 * L["bones"]:
@@ -233,7 +236,7 @@ def _mirrored(look: Look) -> list[Finding]:
     "Left and right swapped in whole clips, or in the whole set; or a mirrored frame, which is the same."
     skeleton, front = look.data.skeleton, look.measures.front
     known = (front != 0).any(1)
-    if look.measures.flat or not known.any(): return []
+    if look.measures.usual.flat or not known.any(): return []
     odds = sum(np.clip(2 * mean * np.clip(anatomy(front, skeleton)[part], -mean - 2 * spread, mean + 2 * spread) / spread ** 2, -8, 8)
                for part, (mean, spread) in ANATOMY.items())  # a foot is no longer than its mean and twice the spread: what is beyond is noise
     clear = np.abs(odds) > 2
@@ -265,13 +268,13 @@ def _space(look: Look) -> list[Finding]:
     seen = (c["upright"] > 0).to_numpy()
     low, high = L["spine"]
     stated = UNITS.get(look.data.units)
-    if seen.any() and stated and not low <= m.spine * stated <= high:
-        guesses = [unit for unit, size in UNITS.items() if low <= m.spine * size <= high]
-        guess = "pixels" if m.flat else " or ".join(guesses) or "none that is known (normalised?)"
-        out += look.found("units", "error", f"a spine is {m.spine:.4g} long where {look.data.units} are stated: the unit may be {guess} ({{n}})", seen,
-                          spine=m.spine, guesses=guesses)
-    ratio = c["size"] / m.spine
-    if not m.flat:
+    if seen.any() and stated and not low <= m.usual.spine * stated <= high:
+        guesses = [unit for unit, size in UNITS.items() if low <= m.usual.spine * size <= high]
+        guess = "pixels" if m.usual.flat else " or ".join(guesses) or "none that is known (normalised?)"
+        out += look.found("units", "error", f"a spine is {m.usual.spine:.4g} long where {look.data.units} are stated: the unit may be {guess} ({{n}})", seen,
+                          spine=m.usual.spine, guesses=guesses)
+    ratio = c["size"] / m.usual.spine
+    if not m.usual.flat:
         out += look.found("other_size", "warning", f"{{n}} with bodies more than {L['other_size']:.0f} times larger or smaller than usual: another unit?",
                           seen & ((ratio > L["other_size"]) | (ratio < 1 / L["other_size"])).to_numpy())
     up = np.stack([c[f"up_{k}"] / np.maximum(c["upright"], 1) for k in "xyz"], 1)
@@ -290,7 +293,7 @@ def _space(look: Look) -> list[Finding]:
 def _table(look: Look) -> list[Finding]:
     "Lengths, frame rates, people, classes."
     t, L, out = look.data.table, look.limits, []
-    frames, fps, label = t["frames"].to_numpy(), t["fps"], t["label"].to_numpy()
+    frames, fps, label = t["frames"].to_numpy(), t["fps"].where(frame_rates(look.data)[1]), t["label"].to_numpy()
     log = np.log(frames)
     spread = max(1.4826 * np.median(np.abs(log - np.median(log))), .15)
     odd = (np.abs(log - np.median(log)) > L["length"] * spread) & (frames >= L["short"])
@@ -302,7 +305,7 @@ def _table(look: Look) -> list[Finding]:
         told = ", ".join(f"{rate:g} ({n})" for rate, n in rates.items()) + (f", unknown ({fps.isna().sum()})" if fps.isna().any() else "")
         out += look.found("fps", "warning", f"frame rates differ: {told}; {{n}} not of the commonest", (fps != rates.index[0]).to_numpy())
     if not len(rates):
-        out += look.found("fps", "note", f"no frame rate is known: speeds are worked out for {MISSING_FPS:.0f} a second ({{n}})", np.ones(len(t), bool))
+        out += look.found("fps", "note", "no frame rate is known: jumps are told from what else moves in a clip ({n})", np.ones(len(t), bool))
     count = pd.Series(label).value_counts()
     alone = count.index[count == 1].tolist() if len(t) > 1 else []
     out += look.found("classes", "note", f"classes with one clip: {', '.join(look.data.classes[c] for c in alone)}", np.isin(label, alone))
@@ -314,9 +317,11 @@ def _table(look: Look) -> list[Finding]:
 # %% ../nbs/08_checks.ipynb #1850d24a
 def _features(keys, first, people):
     "(n, F) of some tracks: what a classifier of actions needs, no camera and no place in it."
-    length = keys.length[first][:, None] - 1
-    poses, course = (keys.at(first, np.linspace(0, 1, k) * length) for k in (8, 32))
-    return np.concatenate([poses.reshape(len(first), -1), course.std(1), np.abs(np.diff(course, axis=1)).mean(1), people[:, None]], 1)
+    out = [np.zeros((0, 10 * keys.code.shape[1]), np.float32)]
+    for some in np.split(first, range(8192, len(first), 8192)):
+        poses, course = (keys.at(some, np.linspace(0, 1, k) * (keys.length[some][:, None] - 1)) for k in (8, 32))
+        out.append(np.concatenate([poses.reshape(len(some), -1), course.std(1), np.abs(np.diff(course, axis=1)).mean(1)], 1))
+    return np.c_[np.concatenate(out), people]
 
 def _labels(look: Look, keys: Keys, folds: int = 5) -> list[Finding]:
     "Clips to which a classifier that knows only other scenes gives another label, and is sure of it."
@@ -358,13 +363,13 @@ def check(
     progress: bool = True,  # show bars
     **limits,  # of `LIMITS`, to be changed
 ) -> Report:  # a list of findings, the worst first; empty where all is well
-    "Looks for everything in `KINDS`. Two passes over the frames, some kilobytes a clip. `ValueError`: unknown protocol or limit."
+    "Looks for everything in `KINDS`. Two passes over the frames, some 3 kB a clip. `ValueError`: unknown protocol or limit."
     if unknown := sorted(set(limits) - set(LIMITS)):
         raise ValueError(f"unknown limit {unknown[0]!r}: there are {', '.join(LIMITS)}")
     splits, odd = _splits(data, protocol)  # a wrong word is said before the work
     if not len(data): return Report(odd, data.name, 0)
     look = Look(data, measure(data, progress), splits, LIMITS | limits)
-    keys = key_poses(data, np.flatnonzero(~data.table["content"].duplicated().to_numpy()), progress=progress)
+    keys = key_poses(data, np.flatnonzero(~data.table["content"].duplicated().to_numpy()), progress, look.measures.usual)
     parts = [odd, _copies(look), _near_copies(look, keys, progress), _labels(look, keys)]
     parts += [part(look) for part in (_both_sides, _presence, _stillness, _motion, _mirrored, _space, _table)]
     return Report([finding for part in parts for finding in part], data.name, len(data))

@@ -62,10 +62,10 @@ def _data_commands(top):
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--skeleton", default="body17")
     p.add_argument("--cameras", type=int, default=3)
+    _more_data_commands(data)
 
-# %% ../nbs/70_cli.ipynb #2ed7205b
-def _more_data_commands(top):
-    data = top.choices["data"]._subparsers._group_actions[0]
+# %% ../nbs/70_cli.ipynb #3b5e917e
+def _more_data_commands(data):
     p = _set_command(data, "select", "a part of a set as a set of its own", data_commands.data_select, "set", "destination")
     for name, about in (("classes", "names"), ("subjects", "numbers"), ("cameras", "numbers"), ("names", "names of clips, or a file of them")):
         p.add_argument(f"--{name}", help=f"{about}, with commas")
@@ -186,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="skelbench", description="A research workbench for self-supervised skeleton-based action recognition.")
     top.add_argument("--version", action="version", version=f"skelbench {__version__}")
     below = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_data_commands, _more_data_commands, _training_commands, _evaluation_commands, _other_commands, _looking_commands):
+    for add in (_data_commands, _training_commands, _evaluation_commands, _other_commands, _looking_commands):
         add(below)
     return top
 

@@ -227,12 +227,12 @@ def read_roles(
     names: list[str],  # of columns
 ) -> dict[str, str]:  # time, frame, person, joint, clip, label, subject, camera, x, y, z, confidence -> column, those that are there
     "Columns that everyone names alike."
+    def plain(name): return re.sub(r"[^a-z0-9]", "", name.split(".")[0 if re.fullmatch(r".*\.\d+", name) else -1].split("|")[0].lower())
     found = {}
+    said = {name: plain(name) for name in names if not name.startswith("(") and not any(p.isdecimal() for p in name.split(".")[:-1])}  # of no one joint
     for role, known in _ROLES.items():
-        for name in names:
-            flat = re.sub(r"[^a-z0-9]", "", name.split(".")[0 if re.fullmatch(r".*\.\d+", name) else -1].split("|")[0].lower())
-            inner = any(p.isdecimal() for p in name.split(".")[:-1])  # of one joint among others
-            if flat in known and not inner and not name.startswith("(") and name not in found.values():
+        for name, word in said.items():
+            if word in known and name not in found.values():
                 found.setdefault(role, name)
     for role in ("frame", "person"):
         if f"({role})" in names:

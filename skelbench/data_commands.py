@@ -8,6 +8,7 @@ __all__ = ['data_formats', 'data_import', 'data_info', 'data_check', 'data_synth
 
 # %% ../nbs/66_data_commands.ipynb #b0d1a7b6
 import json
+import sys
 from pathlib import Path
 
 from .commands import words
@@ -37,22 +38,31 @@ def _dry_run(a, release) -> dict:
         found["mapping"] = json.loads(mapping.to_json())
     return found
 
-
+# %% ../nbs/66_data_commands.ipynb #b6c42565
 def data_import(a) -> dict:
     "`skelbench data import FORMAT SOURCE DEST`"
-    from skelbench.datasets import import_set, info, read_release
+    from skelbench.datasets import info, read_release
+    from skelbench.generic import UNCERTAIN, uncertain
+    from skelbench.importing import gather
+    from skelbench.storage import refuse
 
     options = words(a.option)
     if a.dry_run:
         return _dry_run(a, read_release(a.format, a.source, **options))
     if not a.destination:
         raise ValueError("give a destination, or --dry-run")
+    refuse(a.destination, a.overwrite)  # before the work, not after
+    release = read_release(a.format, a.source, **options)
+    doubts = [] if "mapping" in options else uncertain(release)  # whoever gives a mapping has looked at it
+    if doubts and not a.json:
+        print(UNCERTAIN, *doubts, sep="\n  ", file=sys.stderr)
     try:
-        data, left_out = import_set(a.format, a.source, a.destination, a.overwrite, progress=not a.json, workers=a.workers, **options)
+        data, left_out = gather(release, a.format, a.destination, a.overwrite, a.workers, progress=not a.json)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
-    return {**info(data), "left_out": {reason: len(names) for reason, names in left_out.items()},
+    made = {**info(data), "left_out": {reason: len(names) for reason, names in left_out.items()},
             "left_out_names": {reason: names[:20] for reason, names in left_out.items()}, "folder": str(a.destination)}
+    return made | {"uncertain": doubts} if a.json else made
 
 # %% ../nbs/66_data_commands.ipynb #8cc37d02
 def data_info(a) -> dict:
@@ -159,7 +169,8 @@ def data_download(a) -> dict:
             raise ValueError("give a destination")
         return {"folder": str(download(a.name, a.destination, agree=True, progress=not a.json))}
     text = steps(a.name, a.destination or "FOLDER")
-    if not a.json:
-        print(text + ("\n\nTo fetch it, agree to the terms by --agree." if a.name in SOURCES else ""))
-    there = bool(a.destination) and Path(a.destination).exists()
-    return {"steps": text.splitlines()} | (missing(a.name, a.destination) if there else {}) if a.json else missing(a.name, a.destination) if there else {}
+    lacks = missing(a.name, a.destination) if a.destination and Path(a.destination).exists() else {}
+    if a.json:
+        return {"steps": text.splitlines()} | lacks
+    print(text + ("\n\nTo fetch it, agree to the terms by --agree." if a.name in SOURCES else ""))
+    return lacks

@@ -19,6 +19,7 @@ from .ntu import read_ntu
 from .pku_mmd import read_pku_mmd
 from .pyskl import read_pyskl
 from .readers import read_nw_ucla, read_sbu
+from .sources import Release
 from .storage import refuse, require
 from .uwa3d import read_uwa3d
 
@@ -47,7 +48,7 @@ def read_release(
     format: str,  # a name in `FORMATS`
     source,  # path of the release: zip, folder or file
     **options,  # of its reader
-):  # `skelbench.sources.Release`
+) -> Release:
     "What is in a release, before a clip is read. `ValueError`/`FileNotFoundError`: unknown format or option, nothing of it there."
     require(format in FORMATS, f"unknown format {format!r}: there are {', '.join(FORMATS)}")
     known = list(inspect.signature(FORMATS[format].reader).parameters)[1:]
@@ -64,7 +65,7 @@ def import_set(
     progress: bool = True,  # show a bar
     workers: int | None = None,  # processes that read; None: as many as it is worth
     **options,  # of the format's reader
-) -> tuple[SkeletonSet, dict[str, list[str]]]:  # the set, opened from disk; reason -> files left out
+) -> tuple[SkeletonSet, dict[str, list[str]]]:  # the set, opened from disk; reason -> names left out
     """From a release to a set on disk; stopped on its way, the same call goes on.
 
     `ValueError`/`FileNotFoundError`/`FileExistsError`: unknown format or option, nothing usable, place taken."""

@@ -17,7 +17,8 @@ import pandas as pd
 
 from .columns import METRIC, SCALE, UP, guess_axes, guess_hand, guess_rate, guess_units, guess_up, read_roles, read_wide, to_metres
 from .labels import RESTART, as_seconds, as_text, natural
-from .layouts import BODIES, KNOWN, NOISE, Mapping, guess_body, guess_pairs, guess_parents, made_joints, part_of, read_parents, read_parts, steadiness, words
+from .layouts import BODIES, KNOWN, NOISE, Mapping, guess_body, guess_pairs, guess_parents, made_joints, part_of
+from .layouts import read_parents, read_parts, steadiness, words
 from .skeleton import SKELETONS, Skeleton
 from .storage import require
 
@@ -71,12 +72,12 @@ def table_layout(
     lost = [c for k, own in given.items() if own for c in (own.split("+") if k == "clip" and own not in table else (own,)) if c not in table]
     require(not lost, f"columns: no column {lost[0] if lost else ''!r}; there are {', '.join(map(str, list(table.columns)[:30]))}")
     roles = {k: c for k, c in (read_roles(list(table.columns)) | given).items() if c}
-    for role in ("person", "clip", "frame", "time"):  # a counter of rows is nobody, a constant no time
+    for role in ("person", "clip", "frame", "time"):  # a counter of rows is nobody, a constant tells nobody apart and is no time
         if role in roles and role not in given and not roles[role].startswith("("):
             values = [t[roles[role]].nunique() for t in tables if roles[role] in t]
             rows = [len(t) for t in tables if roles[role] in t]
             if role in ("frame", "time") and max(values) < 2 < max(rows) or role == "clip" and max(values) in (1, max(rows)) or (
-                    role == "person" and max(values) > max(4, max(rows) / 4)):
+                    role == "person" and (max(values) == 1 or max(values) > max(4, max(rows) / 4))):
                 del roles[role]
     if "time" in roles and "time" not in given and not {"frame", "person", "joint"} & set(roles):
         if all(len(t) > 6 * t[roles["time"]].nunique() for t in tables if roles["time"] in t): del roles["time"]  # a clock that shows seconds only
@@ -92,6 +93,19 @@ def table_layout(
     used = {c for person in wide.columns for joint in person for c in joint}
     roles = {k: c for k, c in roles.items() if c not in used and k not in ("joint", "x", "y", "z", "confidence")}
     return replace(m, layout="wide", roles=roles, columns=wide.columns, joints=wide.joints), wide.unit, wide.left
+
+# %% ../nbs/05_guesses.ipynb #f71a28e9
+def _one_of(arrays, name, alike, frames):
+    "`ValueError` where other arrays say that the chosen one is not the one recording that it seems to be."
+    require(len(alike) < 2, f"several arrays are alike: {', '.join(alike[:6])}{', ..' if len(alike) > 6 else ''}; say which by columns='array=..', or, where "
+                            "each is a clip, save a file each")
+    for k, a in arrays.items():
+        own = np.ravel(a)
+        if k == name or a.size != max(a.shape, default=1) or not 2 <= own.size < max(frames, 3):
+            continue
+        rising = own[0] == 0 and (np.diff(own) > 0).all()
+        cut = (own > 0).all() and own.sum() == frames or rising and (own[-1] == frames or re.search("start|begin|offset|ptr", k.lower()))
+        require(not cut, f"{k!r} says where each of several clips begins or how long it is in {name!r} {arrays[name].shape}: save a file a clip")
 
 # %% ../nbs/05_guesses.ipynb #192aa01c
 def array_layout(
@@ -115,6 +129,9 @@ def array_layout(
     axes, sure = guess_axes([a[name].shape for a in several if name in a], usual, set(lengths))
     axes, sure = (given["axes"], True) if "axes" in given else (axes, sure)
     shape = arrays[name].shape
+    if axes and not given:
+        _one_of(arrays, name, [k for k, a in arrays.items() if a.ndim >= 2 and (worth(k)[:3], a.shape[1:]) == (worth(name)[:3], shape[1:])],
+                shape[axes.index("T")] if "T" in axes and "N" not in axes else 0)
     require(axes and len(axes) == len(shape) and set("TV") <= set(axes.replace("F", "VC")) and set(axes) <= set("NMTVCF"),
             f"which axis is which in {name or 'the array'} {shape}? give columns='axes=TVC' with N clips, M people, T frames, V joints, "
             "C coordinates, F = V x C")

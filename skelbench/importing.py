@@ -14,7 +14,8 @@ import signal
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -23,6 +24,11 @@ from .clips import SkeletonSet, checked_clip
 from .sources import Release, Unit, Unusable
 from .storage import put_in_place, refuse, require
 from .writing import SetWriter
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # %% ../nbs/06_importing.ipynb #18f8706d
 def _read(release_clips, skeleton, units: list[Unit]) -> list[tuple]:
@@ -94,6 +100,8 @@ def _reading(release: Release, workers: int):
 
     try:
         yield read
+    except BrokenProcessPool:
+        raise ChildProcessError("a process that reads was killed (not enough memory for so many?): the same command goes on, --workers 1 with one") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -120,6 +128,43 @@ def _resumed(place: Path, release: Release, identity: str) -> SetWriter:
         pass  # what is there cannot be gone on with
     shutil.rmtree(place, ignore_errors=True)
     return SetWriter(place, release.skeleton)
+
+# %% ../nbs/06_importing.ipynb #70d48aaa
+def _locked(file) -> bool:
+    "Whether this process now has the lock of an open file. Where a file system knows no locks, everyone has."
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            file.seek(1 << 20)  # a byte that is locked cannot be read: not one of those in which the number stands
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@contextmanager
+def _alone(destination: Path):
+    "Yields the folder in which this process and no other grows the set; `FileExistsError` where another one does."
+    place = destination.with_name(f".{destination.name}.importing")
+    lock = place.with_name(f"{place.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as file:
+        own = _locked(file) and lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat())  # else it was removed a moment ago
+        file.seek(0)
+        require(own, f"{destination} is being written by another import, process {'' if own else file.read(20)}: wait for it, or stop it", FileExistsError)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield place
+        finally:
+            with suppress(PermissionError):  # Windows does not remove what is open; nobody minds it
+                lock.unlink(missing_ok=True)
 
 # %% ../nbs/06_importing.ipynb #1e7580c3
 def _written(writer: SetWriter, release: Release, identity: str, workers: int, bar) -> dict[str, list[str]]:
@@ -157,23 +202,25 @@ def gather(
 ) -> tuple[SkeletonSet, dict[str, list[str]]]:  # the set, opened from disk; reason -> names left out
     """A release as a set on disk. A KeyboardInterrupt or a kill leaves what the same call goes on with.
 
-    `ValueError`: nothing usable; `FileExistsError`: something is in the way."""
+    `ValueError`: nothing usable; `FileExistsError`: something is in the way, or another import writes there; `ChildProcessError`: a worker died."""
     destination = refuse(destination, overwrite)
     require(workers is None or 1 <= workers <= 64, f"expected 1 to 64 workers, got {workers}")
     few = len(release.units) < FEW[0] and sum(m.size for u in release.units for m in u.members) < FEW[1]
     workers = workers or (1 if few else os.cpu_count() or 1)
-    place, identity = destination.with_name(f".{destination.name}.importing"), _identity(release, name)
-    writer = _resumed(place, release, identity)
-    try:
-        with tqdm(total=len(release.units), desc=name, unit="file", disable=not progress, delay=.5) as bar:
-            left_out = _written(writer, release, identity, workers, bar)
-        reasons = "; ".join(f"{why}: {len(names)} (as {names[0]})" for why, names in left_out.items())
-        require(len(writer), f"{release.units[0].members[0].source if release.units else name}: nothing usable; {reasons}")
-        writer.finish(release.classes, name, release.protocols, release.metric, release.source, {why: len(names) for why, names in left_out.items()})
-    except BaseException as error:
-        writer.close()
-        if isinstance(error, ValueError) or not writer.about:
-            shutil.rmtree(place, ignore_errors=True)  # nothing that could be gone on with
-        raise
-    put_in_place(place, destination)
+    identity = _identity(release, name)
+    with _alone(destination) as place:
+        refuse(destination, overwrite)  # again: another import may have come first
+        writer = _resumed(place, release, identity)
+        try:
+            with tqdm(total=len(release.units), desc=name, unit="file", disable=not progress, delay=.5) as bar:
+                left_out = _written(writer, release, identity, workers, bar)
+            reasons = "; ".join(f"{why}: {len(names)} (as {names[0]})" for why, names in left_out.items())
+            require(len(writer), f"{release.units[0].members[0].source if release.units else name}: nothing usable; {reasons}")
+            writer.finish(release.classes, name, release.protocols, release.metric, release.source, {why: len(names) for why, names in left_out.items()})
+        except BaseException as error:
+            writer.close()
+            if isinstance(error, ValueError) or not writer.about:
+                shutil.rmtree(place, ignore_errors=True)  # nothing that could be gone on with
+            raise
+        put_in_place(place, destination)
     return SkeletonSet.open(destination), left_out

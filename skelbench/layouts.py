@@ -174,9 +174,9 @@ def steadiness(
     lengths = {j: np.where(x < 1e9, x, np.nan) for j, x in lengths.items()}  # rubbish is no bone
     middle = {j: np.nanmedian(x) if np.isfinite(x).any() else np.nan for j, x in lengths.items()}
     spread = [np.nanmedian(abs(x - middle[j])) for j, x in lengths.items() if np.isfinite(middle[j])]
-    sides = [abs(middle[a] - middle[b]) for a, b in pairs if a in middle and b in middle]
-    whole = np.nanmean(list(middle.values())) if middle else np.nan
-    return float((np.mean(spread) + np.nanmean(sides or [0])) / whole) if spread and whole > 0 else float("inf")
+    sides = [abs(middle[a] - middle[b]) for a, b in pairs if np.isfinite(middle.get(a, np.nan) - middle.get(b, np.nan))]
+    whole = np.nanmean(list(middle.values())) if spread else np.nan
+    return float((np.mean(spread) + np.mean(sides or [0])) / whole) if whole > 0 else float("inf")
 
 # %% ../nbs/04_layouts.ipynb #91756cd0
 def guess_body(

@@ -10,16 +10,19 @@ __all__ = ['LONGEST', 'FARTHEST', 'SHORT', 'WIDE', 'DOUBTFUL', 'ORDERS', 'NTU_CL
 import re
 from collections import Counter, defaultdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from .decimals import parse_decimals
 from .skeleton import NTU25
 from .sources import Member, Release, Unit, Unusable, members
 from .storage import require
 
 LONGEST = 10_000  # frames of one clip: the published ones have at most 300
 FARTHEST = 100.0  # metres from the sensor on each axis: a Kinect sees less than ten
+_WORD = re.compile(rb"\S+")
 
 # %% ../nbs/06_ntu.ipynb #4ad86d03
 def _walk(
@@ -53,40 +56,6 @@ def _walk(
     require(line == lines, f"goes on after its last frame: line {line + 1}", Unusable)
     return frames, *(zip(*found) if found else ((), (), ()))
 
-# %% ../nbs/06_ntu.ipynb #be66182b
-_TEN = 10.0 ** np.arange(9)
-
-
-def _decimals(
-    data: bytes,  # the file
-    start: np.ndarray,  # (n,) where a number begins, 8 or more
-    end: np.ndarray,  # (n,) one after its last character; there are more bytes
-) -> np.ndarray:  # (n,) float64, each what `float(data[start:end])` is
-    "Numbers of a text, read all at once. `Unusable` names the line of what is no number."
-    def each_byte(value): return np.uint64(value * 0x0101010101010101)
-    if not len(start):
-        return np.zeros(0)
-    buf = np.frombuffer(data, np.uint8)
-    minus = buf[start] == 45
-    first = start + minus
-    whole, decimals = buf[first] - np.uint8(48), end - first - 2  # the point stands between them
-    usual = (whole < 10) & (buf[first + 1] == 46) & (decimals > 0) & (decimals <= 8)
-    decimals = decimals.clip(0, 8)
-    words = np.ndarray((len(data) - 7,), "<u8", data, 0, (1,))
-    unused = (64 - 8 * decimals).clip(0, 63).astype(np.uint64)
-    digits = (words[end - 8] ^ each_byte(0x30)) >> unused << unused  # each byte a digit, the last one the lowest
-    usual &= ((digits + each_byte(0x76)) | digits) & each_byte(0x80) == 0  # all are 0 to 9
-    for digit, mask in ((1, 0x00FF00FF00FF00FF), (2, 0x0000FFFF0000FFFF), (4, 0x00000000FFFFFFFF)):  # pairs, fours, eights
-        digits = (digits * np.uint64(10 ** digit) + (digits >> np.uint64(8 * digit))) & np.uint64(mask)
-    value = (whole * _TEN[decimals] + digits) / _TEN[decimals]
-    np.negative(value, out=value, where=minus)
-    a = 0
-    try:
-        value[~usual] = [float(data[(a := begin):stop]) for begin, stop in zip(start[~usual].tolist(), end[~usual].tolist())]
-    except ValueError:
-        raise Unusable("a coordinate is not a number: line " + str(data.count(b"\n", 0, a) + 1)) from None
-    return value
-
 # %% ../nbs/06_ntu.ipynb #5abdd937
 def _spaces(data, gap, line):
     "(lines,) how many single spaces a line has; -1: it has other gaps, too. gap: where spaces and line feeds are; line: which of them are line feeds."
@@ -118,14 +87,14 @@ def parse_ntu(
     for what, width, lines in (("a body", 10, np.array(first, int) - 2), ("a joint", 12, rows)):
         for at in lines[spaces[lines] != width - 1]:
             require(len(values(at)) == width, f"{what} is not {width} values: line {at + 1}", Unusable)
-    joints, usual = np.empty((len(rows), 3)), spaces[rows] == 11
-    around = gap[line[rows[usual] - 1][:, None] + np.arange(4)]  # before, between and after the first three values
-    joints[usual] = _decimals(data, around[:, :3].ravel() + 1, around[:, 1:].ravel()).reshape(-1, 3)
-    for i in np.flatnonzero(~usual):
-        try:
-            joints[i] = [float(x) for x in values(rows[i])[:3]]
-        except ValueError:
-            raise Unusable(f"a coordinate is not a number: line {rows[i] + 1}") from None
+    around = gap.take(line[rows - 1][:, None] + np.arange(4), mode="clip")  # before, between and after the first three values of a joint
+    begin, stop = around[:, :3] + 1, around[:, 1:]
+    for i in np.flatnonzero(spaces[rows] != 11):
+        begin[i], stop[i] = zip(*(word.span() for word in islice(_WORD.finditer(data, end[rows[i] - 1] + 1, end[rows[i]]), 3)))
+    try:
+        joints = parse_decimals(data, begin.ravel(), stop.ravel()).reshape(-1, 3)
+    except ValueError as where:
+        raise Unusable(f"a coordinate is not a number: {where}") from None
     far = np.abs(joints) > FARTHEST
     require(not far.any(), f"a coordinate beyond {FARTHEST:.0f} m: line {rows[far.any(1).argmax()] + 1 if far.any() else 0}", Unusable)
     return frames, np.array(frame, int), body, joints.astype(np.float32).reshape(-1, 25, 3)
@@ -213,7 +182,7 @@ def clip_ntu(
     name: str,  # without ending
     people: int = 2,  # how many bodies at most, 1 or more
     bodies: str = "motion",  # "motion": those that move most, after denoising; "file": in the order in which they appear
-    join: bool = False,  # tracks that do not overlap may be one person
+    join: bool = True,  # tracks that do not overlap are one person
 ) -> dict:  # a clip for `SkeletonSet.from_clips`, joints (T, M, 25, 3) metres with M <= people
     "One file as a clip. Raises `Unusable` as `parse_ntu`, and where nobody is in any frame."
     about = name_ntu(name)
@@ -273,8 +242,8 @@ NTU_PROTOCOLS = {60: {"xsub": _rule("subject", NTU60_TRAIN, 40), "xview": _rule(
 _SOURCES = {60: "Shahroudy, Liu, Ng, Wang: NTU RGB+D: A Large Scale Dataset for 3D Human Activity Analysis, CVPR 2016",
             120: "Liu, Shahroudy, Perez, Wang, Duan, Kot: NTU RGB+D 120: A Large-Scale Benchmark for 3D Human Activity Understanding, TPAMI 2020"}
 
-# %% ../nbs/06_ntu.ipynb #c985cc4c
-def _missing(source, lists, given):
+# %% ../nbs/06_ntu.ipynb #032820e8
+def _missing(lists, given):
     "Names on the lists of missing skeletons: those of the release (members), or the given file's."
     if given is not None:
         require(Path(given).is_file(), f"{given}: no such file", FileNotFoundError)
@@ -303,7 +272,7 @@ def read_ntu(
     source,  # path of a zip or a folder with .skeleton files
     people: int = 2,  # how many bodies a clip has at most, 1 or more
     bodies: str = "motion",  # "motion": those that move most, after denoising; "file": in the order in which they appear
-    join: bool = False,  # tracks that do not overlap may be one person; without, each id is a person of its own
+    join: bool = True,  # tracks that do not overlap are one person, as in the field's own files; False: each id is a person of its own
     part: int | None = None,  # 60 or 120: whose classes and protocols; None: 60 where all clips belong to it. 60 leaves the others out
     missing=None,  # path of an official list of missing skeletons; None: those that lie in the source, if any
 ) -> Release:
@@ -312,6 +281,7 @@ def read_ntu(
     `FileNotFoundError`, `ValueError`: no such source or list, no such files in it, or an option out of range."""
     require(isinstance(people, int) and people >= 1, f"people must be 1 or more, got {people!r}")
     require(bodies in ORDERS, f"bodies must be {' or '.join(ORDERS)}, got {bodies!r}")
+    require(isinstance(join, bool), f"join must be true or false, got {join!r}")
     require(part in (None, 60, 120), f"part must be 60 or 120, got {part!r}")
     found = members(source, ".skeleton", ".txt")
     files = [m for m in found if m.path.lower().endswith(".skeleton")]
@@ -320,7 +290,7 @@ def read_ntu(
     abouts = [name_ntu(name) for name in names]
     if part is None:
         part = 120 if any(a and (60 < a["action"] <= 120 or a["setup"] > 17) for a in abouts) else 60
-    lists = _missing(source, [m for m in found if "missing" in m.name.lower() and m.name.lower().endswith(".txt")], missing)
+    lists = _missing([m for m in found if "missing" in m.name.lower() and m.name.lower().endswith(".txt")], missing)
     units, seen, left_out = [], set(), defaultdict(list)
     for m, about in zip(files, abouts):
         if reason := _fault(about, part, lists, seen):

@@ -8,13 +8,13 @@ __all__ = ['RECORDING', 'FARTHEST', 'CAMERAS', 'PKU_MMD_CLASSES', 'BACKGROUND', 
 
 # %% ../nbs/06_pku_mmd.ipynb #90dca5d5
 import re
-import warnings
 from collections import defaultdict
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from .decimals import parse_decimals
 from .skeleton import NTU25
 from .sources import Release, Unit, Unusable, members
 from .storage import require
@@ -23,17 +23,7 @@ RECORDING = 40_000_000  # bytes of one file: some 30,000 frames, where the publi
 FARTHEST = 100.0  # metres from the sensor on each axis: a Kinect sees less than ten
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 
-# %% ../nbs/06_pku_mmd.ipynb #ee2248b8
-def _odd_line(lines):
-    "Raises `Unusable` for the first line with something that is no number."
-    for k, line in enumerate(lines, 1):
-        try:
-            [float(x.replace(b"_", b"x")) for x in line.split()]
-        except ValueError:
-            raise Unusable(f"a coordinate is not a number: line {k}") from None
-    raise Unusable("a coordinate is not a number")
-
-
+# %% ../nbs/06_pku_mmd.ipynb #fec2fd3e
 def parse_pku_mmd(
     data: bytes,  # a skeleton file, LF or CRLF
 ) -> np.ndarray:  # (T, 2, 25, 3) float32 metres; NaN: not observed
@@ -45,20 +35,16 @@ def parse_pku_mmd(
     buf = np.frombuffer(data, np.uint8)
     blank = (buf == 32) | ((buf >= 9) & (buf <= 13))
     begin = np.concatenate([[0], np.flatnonzero(blank[:-1] & ~blank[1:]) + 1])  # of every number
-    end = np.append(np.flatnonzero(buf == 10), len(buf))  # of every line
-    numbers = np.diff(np.searchsorted(begin, end), prepend=0)
+    lines = np.append(np.flatnonzero(buf == 10), len(buf))  # their ends
+    numbers = np.diff(np.searchsorted(begin, lines), prepend=0)
     wrong = numbers != 150
     if wrong.any():
-        raise Unusable(f"not 150 numbers a line: line {wrong.argmax() + 1} of {len(end)} has {numbers[wrong.argmax()]}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            joints = np.fromstring(data, sep=" ")
-        except (DeprecationWarning, ValueError):
-            _odd_line(data.split(b"\n"))
-    if joints.size != 150 * len(end):
-        _odd_line(data.split(b"\n"))
-    far = (np.abs(joints) > FARTHEST).reshape(len(end), 150).any(1)
+        raise Unusable(f"not 150 numbers a line: line {wrong.argmax() + 1} of {len(lines)} has {numbers[wrong.argmax()]}")
+    try:
+        joints = parse_decimals(data, begin, np.append(np.flatnonzero(blank[1:] & ~blank[:-1]) + 1, len(buf)))
+    except ValueError as where:
+        raise Unusable(f"a coordinate is not a number: {where}") from None
+    far = (np.abs(joints) > FARTHEST).reshape(len(lines), 150).any(1)
     require(not far.any(), f"a coordinate beyond {FARTHEST:.0f} m: line {far.argmax() + 1}", Unusable)
     joints = joints.astype(np.float32).reshape(-1, 2, 25, 3)
     joints[(joints == 0).all(-1) | ~np.isfinite(joints).all(-1)] = np.nan
@@ -204,15 +190,21 @@ def _look(files, part, left_out):
         try:
             found[video] = skeletons[0], parse_labels(labels[0].read())
         except Unusable as reason:
-            left_out[str(reason).partition(": ")[0]].append(labels[0].path)
+            why, _, detail = str(reason).partition(": ")
+            left_out[why].append(f"{labels[0].path}: {detail}" if detail else labels[0].path)
     return found
 
 # %% ../nbs/06_pku_mmd.ipynb #007f5616
 def _protocols(splits, clips):
-    "Rules from split files. clips: video -> names of its clips. Of several files for one protocol, the one that names most videos."
+    "Rules from split files. clips: video -> names of its clips. Of several files for one protocol, the one that names most videos. `ValueError`: unreadable."
+    def split(member):
+        try:
+            return parse_split(member.read())
+        except Unusable as reason:
+            raise ValueError(f"{member.path}: {reason}") from None
     rules = {}
     for protocol, pattern in _SPLITS.items():
-        sides = [parse_split(m.read()) for m in splits if pattern.search(m.name)]
+        sides = [split(m) for m in splits if pattern.search(m.name)]
         best = max(sides, key=lambda s: sum(v in clips for v in s["train"] + s["test"]), default={"train": [], "test": []})
         names = {side: [name for video in dict.fromkeys(best[side]) for name in clips.get(video, ())] for side in ("train", "test")}
         if names["train"] and names["test"]:
@@ -238,8 +230,10 @@ def read_pku_mmd(
     background: bool = True,  # with `whole`: frames without action are a class of their own, the last one; else they are not judged (-1)
 ) -> Release:
     """PKU-MMD, part I or II. Subjects are not told by the files. `xsub` and `xview` are there where their split files are.
-    `FileNotFoundError`, `ValueError`: no such source, no such files in it, both parts and none chosen, or an option out of range."""
+    `FileNotFoundError`, `ValueError`: no such source, no such files in it, a split file that cannot be read, both parts and none chosen, or an
+    option out of range."""
     require(part in (None, 1, 2), f"part must be 1 or 2, got {part!r}")
+    require(isinstance(whole, bool) and isinstance(background, bool), f"whole and background must be true or false, got {whole!r} and {background!r}")
     require(min_confidence in (1, 2), f"min_confidence must be 1 or 2, got {min_confidence!r}")
     found = members(source, ".txt", ".skeleton", ".label")
     splits = [m for m in found if any(p.search(m.name) for p in _SPLITS.values())]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .skeleton import COCO17, KINECT20, NITE15, NTU25, Skeleton
+from .skeleton import COCO17, KINECT20, NITE15, NTU25, SKELETONS, Skeleton
 from .sources import Member, Release, Unit, Unusable, members
 from .storage import require
 
@@ -243,9 +243,8 @@ def array_at(
     about: dict,  # kind, shape, order, place
 ) -> np.ndarray:  # float32, of that shape
     "An array's numbers; raises `Unusable` where the file has changed or the array is too large."
-    raw, needed = about["place"], prod(about["shape"]) * int(about["kind"][2])
-    if not isinstance(raw, bytes):
-        place = Place(*raw)
+    raw = place = about["place"]
+    if isinstance(place, Place):
         require(place.size <= LONGEST, f"larger than {LONGEST / 1e6:.0f} MB", Unusable)
         file.seek(place.start)
         raw = file.read(place.size)
@@ -253,7 +252,7 @@ def array_at(
             raw = str(raw, place.code).encode("latin-1") if place.code else raw
         except ValueError:
             raise Unusable("an array whose bytes are damaged") from None
-    require(len(raw) == needed, "an array whose size is not that of its bytes", Unusable)
+    require(len(raw) == prod(about["shape"]) * int(about["kind"][2]), "an array whose size is not that of its bytes", Unusable)
     with np.errstate(all="ignore"):
         return np.frombuffer(raw, about["kind"]).reshape(about["shape"], order=about["order"]).astype(np.float32)
 
@@ -338,13 +337,17 @@ def _file(source):
 # %% ../nbs/06_pyskl.ipynb #bba86bf3
 def read_pyskl(
     source,  # path of a .pkl, or of a folder with one
-    skeleton: Skeleton | None = None,  # whose joints they are; None: by their number, see `SKELETON_OF`
+    skeleton: Skeleton | str | None = None,  # whose joints they are, or its name; None: by their number, see `SKELETON_OF`
     classes=None,  # names, or the path of a text with a name a line; None: class 0, class 1, ...
     limit: float = 0.,  # joints with a score up to it are not valid (2D)
 ) -> Release:  # 2D in pixels, 3D in metres
     """The pickle of MMAction2 and PYSKL (Duan et al. 2022), with its splits as protocols. Nothing is unpickled.
 
-    `FileNotFoundError`: no such file; `ValueError`: not such a pickle, nothing usable in it, or a number of joints that is not known."""
+    `FileNotFoundError`: no such file; `ValueError`: not such a pickle, nothing usable in it, a number of joints that is not known, an option that is none."""
+    known = SKELETONS | {COCO17.name: COCO17}
+    skeleton = known.get(skeleton, skeleton) if isinstance(skeleton, str) else skeleton
+    require(isinstance(skeleton, Skeleton | None), f"unknown skeleton {skeleton!r}: there are {', '.join(known)}")
+    require(isinstance(limit, int | float), f"limit must be a number, got {limit!r}")
     member, units, left_out = _file(source), {}, defaultdict(list)
     path = Path(member.source, member.path)
     names = None if classes is None else Path(classes).read_text(encoding="utf-8").split("\n") if isinstance(classes, str | Path) else classes

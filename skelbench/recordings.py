@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .arrays import Unreadable, parse_mat, parse_npy, parse_npz
+from .arrays import Unreadable, parse_c3d, parse_mat, parse_npy, parse_npz
 from .labels import FACTS, RESTART, as_seconds, as_text, restarts
 from .layouts import Mapping
 from .storage import require
@@ -29,12 +29,15 @@ class Content(NamedTuple):
 
 def parse(
     data: bytes,
-    kind: str,  # text, json, npy, npz or mat
+    kind: str,  # text, json, c3d, npy, npz or mat
     delimiter: str | None = None,  # of text; None: the one that makes most numbers
 ) -> Content:
     "What a file of a known kind holds; `Unreadable` with the reason where it cannot be read."
     if kind == "text":
         return Content(parse_text(data, delimiter), {}, {})
+    if kind == "c3d":
+        table, about = parse_c3d(data)
+        return Content(table, {}, about)
     return Content(*parse_json(data)) if kind == "json" else Content(None, *{"npy": parse_npy, "npz": parse_npz, "mat": parse_mat}[kind](data))
 
 # %% ../nbs/05_recordings.ipynb #48f58d7e
@@ -67,7 +70,7 @@ def _long(table, m):
     keys = [table[roles[k]].astype(str) for k in ("person",) if k in roles]
     keys.append(table[roles["frame"]] if "frame" in roles else table[roles["time"]] if "time" in roles else
                 table.groupby([pd.Series(joint, table.index), *keys]).cumcount())
-    row, first = pd.factorize(pd.MultiIndex.from_arrays(keys))[0], None
+    row = pd.factorize(pd.MultiIndex.from_arrays(keys))[0]
     rows = int(row.max()) + 1
     require(rows * V <= 50 * len(table) + 1000, "frames that hold almost no joints", Unreadable)
     values = np.full((rows, 1, V, 4), np.nan)
@@ -129,7 +132,23 @@ def _frames(values, table, m):
                 out[at[rows], slot] = values[rows, c]
     return out
 
-# %% ../nbs/05_recordings.ipynb #cb2582a6
+# %% ../nbs/05_recordings.ipynb #b7bce371
+def _arranged(a, axes):
+    "An array with its axes in the order N, M, T, V, C; those of clips and people are there."
+    a = np.transpose(a, [axes.index(k) for k in "NMTVC" if k in axes])
+    return np.expand_dims(a, [place for place, k in enumerate("NM") if k not in axes])
+
+
+def _scores(content, m, shape, axes):
+    "(N, M, T, V) confidences from the array that the mapping names for them, None where it names none; they lie as the joints do, shape and axes without C."
+    if not (name := m.array.get("confidence")):
+        return None
+    there = content.arrays.get(name)
+    fits = there is not None and [n for n in there.shape if n > 1] == [n for n in shape if n > 1]
+    require(fits, f"no confidences that fit the joints: {'no ' + name if there is None else f'{there.shape} for {tuple(shape)}'}", Unreadable)
+    return _arranged(there.reshape(shape), axes)
+
+
 def _arrays(content, m):
     "[(T, M, V, 4)] of the clips in an array, in order."
     name, axes = m.array["name"], m.array["axes"]
@@ -140,12 +159,10 @@ def _arrays(content, m):
         at = axes.index("F")
         require(a.shape[at] % V == 0 and a.shape[at] // V in (2, 3, 4), f"not {V} joints: {a.shape}", Unreadable)
         a, axes = a.reshape(*a.shape[:at], V, -1, *a.shape[at + 1:]), axes.replace("F", "VC")
-    a = np.transpose(a, [axes.index(k) for k in "NMTVC" if k in axes])
-    for place, k in enumerate("NM"):
-        if k not in axes: a = np.expand_dims(a, place)
+    scores = _scores(content, m, [n for n, k in zip(a.shape, axes) if k != "C"], axes.replace("C", ""))
+    a = _arranged(a, axes)
     N, M, T, own, C = a.shape
     require(own == V and C in (2, 3, 4) and N * M * T > 0, f"not {V} joints of 2 to 4 numbers: {content.arrays[name].shape}", Unreadable)
-    more = content.arrays.get(m.array.get("confidence"))
     for n in range(N):
         out = np.full((T, M, V, 4), np.nan)
         part = a[n].transpose(1, 0, 2, 3)
@@ -153,8 +170,8 @@ def _arrays(content, m):
         with np.errstate(invalid="ignore"):  # rubbish that is a NaN which warns
             out[..., :C - last] = part[..., :C - last]
             out[..., 3] = part[..., -1] if last else 1
-        if more is not None and more.size == T * M * V * N:
-            out[..., 3] = more.reshape(N, -1)[n].reshape(part.shape[:3]) if M == 1 else out[..., 3]
+        if scores is not None:
+            out[..., 3] = scores[n].swapaxes(0, 1)
         yield out[:, np.sort(np.argsort(-seen(out).sum(0), kind="stable")[:m.people])]
 
 # %% ../nbs/05_recordings.ipynb #0fdc7221

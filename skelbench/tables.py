@@ -74,11 +74,11 @@ def text_shape(
     top = [line.lstrip("#% ") if line[:1] in "#%" else line for line in lines[:80]]
     best = None
     for mark in (delimiter,) if delimiter else (",", ";", "\t", "|", " "):
-        rows = [_cells(line, mark) for line in top]
-        width, often = Counter(map(len, rows[-40:])).most_common(1)[0]
-        for decimal in (".",) if mark == "," else (".", ","):
+        rows = [_cells(line, mark) for line in top] if mark == " " or any(mark in line for line in top) else [[]]
+        width = Counter(map(len, rows[-40:])).most_common(1)[0][0]
+        for decimal in () if width < 2 else (".",) if mark == "," else (".", ","):
             score = sum(_numeric(row, decimal)[0] for row in rows[-40:] if len(row) == width)
-            if width > 1 and (best is None or score > best[0]):
+            if best is None or score > best[0]:
                 best = score, mark, decimal, rows, width
     require(best and best[0], "no table of numbers in it", Unreadable)
     _, mark, decimal, rows, width = best
@@ -122,8 +122,6 @@ def _listed(lines, shape):
 
 def _numbers(column, decimal="."):
     "A column as numbers where at least half of what is in it is one; else as texts."
-    if column.dtype.kind in "iufb":
-        return column.astype(float)
     texts = column.astype(str).str.replace(",", ".") if decimal == "," else column
     numbers = pd.to_numeric(texts, errors="coerce")
     return numbers.astype(float) if 2 * numbers.notna().sum() >= max(column.notna().sum(), 1) else column.astype("object")
@@ -146,14 +144,16 @@ def parse_text(
         [_cells(line.lstrip("#% ") if line[:1] in "#%" else line, shape.delimiter) for line in lines[shape.header:shape.body]], shape.width)
     try:
         table = pd.read_csv(io.StringIO("\n".join(body)), sep=r"\s+" if shape.delimiter == " " else shape.delimiter, header=None, names=names,
-                            index_col=False, skipinitialspace=True, low_memory=False)
+                            index_col=False, skipinitialspace=True, low_memory=False, decimal=shape.decimal)
     except (ValueError, OverflowError, pd.errors.ParserError) as e:
         found = re.search(r"Expected \d+ fields in line (\d+), saw \d+", str(e))
         raise Unreadable(f"a line has too many cells: line {int(found[1]) + shape.body}" if found else "not a table that can be read") from None
     require(len(table), "no rows", Unreadable)
-    if all(kind.kind in "iufb" for kind in table.dtypes):
+    numbers = [name for name, kind in table.dtypes.items() if kind.kind in "iufb"]
+    if len(numbers) == len(names):
         return table.astype(float)
-    return pd.DataFrame({name: _numbers(table[name], shape.decimal) for name in names})
+    others = {name: _numbers(table[name], shape.decimal) for name in names if name not in set(numbers)}
+    return pd.concat([table[numbers].astype(float), pd.DataFrame(others)], axis=1)[names]
 
 # %% ../nbs/04_tables.ipynb #3f6e17ec
 _PEOPLE = {"people", "persons", "person", "bodies", "instances", "humans", "players", "detections", "predictions"}
@@ -259,11 +259,15 @@ def _loads(text):
         return [json.loads(line) for line in lines]
 
 
-def _column(values):
-    "Numbers as an array of them, anything else as texts."
-    if all(type(v) is float or v is None for v in values):
-        return np.array(values, float)
-    return _numbers(pd.Series(values, dtype=object)).array
+def _table(rows, names):
+    "A table of dictionaries: numbers, in one block, which is made many times faster than column after column, and texts."
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    numbers = [name for name, values in columns.items() if all(type(v) is float or v is None for v in values)]
+    block = pd.DataFrame(np.array([columns[name] for name in numbers], float).reshape(len(numbers), len(rows)).T, columns=numbers)
+    if len(numbers) == len(names):
+        return block
+    others = {name: _numbers(pd.Series(columns[name], dtype=object)) for name in names if name not in set(numbers)}
+    return pd.concat([block, pd.DataFrame(others)], axis=1)[names]
 
 # %% ../nbs/04_tables.ipynb #2b6ea32f
 def parse_json(
@@ -301,5 +305,4 @@ def parse_json(
         raise Unreadable("nested too deeply") from None
     columns = list(dict.fromkeys(k for row in rows for k in row))
     require(len(columns) <= FIELDS and len(rows) * len(columns) <= 4 * sum(map(len, rows)) + 1000, "frames differ too much in what they tell", Unreadable)
-    table = pd.DataFrame({k: _column([row.get(k) for row in rows]) for k in columns})
-    return table, {}, about
+    return _table(rows, columns), {}, about

@@ -35,11 +35,11 @@ def uwa3d_joints(
 ) -> np.ndarray:  # (T, 15, 3) float32 metres, zeros where the tracker had lost a joint
     "What one file holds; raises `Unusable`."
     try:
-        lines = [line for line in data.decode("ascii").replace(",", " ").splitlines() if line.strip()]
+        lines = {i: line for i, line in enumerate(data.decode("ascii").replace(",", " ").splitlines(), 1) if line.strip()}
         require(lines, "no frames", Unusable)
-        wrong = next((i for i, line in enumerate(lines, 1) if len(line.split()) != 45), None)
+        wrong = next((i for i, line in lines.items() if len(line.split()) != 45), None)
         require(wrong is None, f"a line is not 15 joints of 3 numbers: line {wrong}", Unusable)
-        values = np.loadtxt(lines, comments=None, ndmin=2)
+        values = np.loadtxt(list(lines.values()), comments=None, ndmin=2)
     except UnicodeDecodeError:
         raise Unusable("not text") from None
     except ValueError as e:  # numpy says which line and word
@@ -61,7 +61,7 @@ def read_uwa3d(
     scale: float = .001,  # metres in one unit of the files: OpenNI's tracker counts in millimetres
 ) -> Release:
     "UWA3D Multiview Activity II (Rahmani et al. 2016) as text. `FileNotFoundError`/`ValueError`: no such source, no text in it, no such scale."
-    require(scale > 0, f"scale must be above 0, got {scale}")
+    require(isinstance(scale, int | float) and scale > 0, f"scale must be above 0, got {scale!r}")
     units, left_out = {}, defaultdict(list)
     for member in members(source, ".txt", ".csv"):
         found = _NAME.fullmatch(member.name.rsplit(".", 1)[0])

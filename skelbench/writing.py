@@ -23,17 +23,19 @@ TYPES = {"joints": "<f4", "valid": "?", "moving": "?", "frame_labels": "<i8"}
 
 
 def _begin(self) -> None:
-    "Goes back to the last note, or to nothing."
+    "Goes back to the last note, or to nothing. `ValueError`, `OSError`: the files are not what was noted."
     note = self.folder / "note.json"
     known = read_json(note) if note.exists() else {"arrays": None, "rows": 0, "about": {}}
     self.arrays, self.about = known["arrays"], known["about"]
     rows = self.folder / "rows.jsonl"
     lines = rows.read_text(encoding="utf-8").splitlines()[:known["rows"]] if rows.exists() else []
+    require(len(lines) == known["rows"], f"{rows} holds {len(lines)} clips, noted were {known['rows']}")
     self.rows = [json.loads(line) for line in lines]
     rows.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     for name in TYPES:
         file = self.folder / f"{name}.part"
         if name in (self.arrays or {}):
+            require(file.stat().st_size >= self.arrays[name], f"{file} is shorter than was noted")
             os.truncate(file, self.arrays[name])
         else:
             file.unlink(missing_ok=True)
@@ -58,13 +60,13 @@ def _add(
     self._lines.write(json.dumps(row) + "\n")
     self.rows.append(row)
 
-# %% ../nbs/02_writing.ipynb #542d2967
-def _copied(source, target, self, name) -> None:
-    "One array's bytes as a .npy file, clips with fewer people padded."
+# %% ../nbs/02_writing.ipynb #9aa42391
+def _copied(self, name) -> None:
+    "The bytes of NAME.part as NAME.npy, clips with fewer people padded."
     dtype, rest = np.dtype(TYPES[name]), {"joints": (len(self.skeleton), 3), "frame_labels": ()}.get(name, (len(self.skeleton),))
     frames, most = sum(row["frames"] for row in self.rows), max(row["slots"] for row in self.rows)
     shape = (frames, *rest) if name == "frame_labels" else (frames, most, *rest)
-    with source.open("rb") as old, target.open("wb") as new:
+    with (self.folder / f"{name}.part").open("rb") as old, (self.folder / f"{name}.npy").open("wb") as new:
         np.lib.format.write_array_header_1_0(new, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
         if name == "frame_labels" or all(row["slots"] == most for row in self.rows):
             return shutil.copyfileobj(old, new, 1 << 24)
@@ -90,12 +92,11 @@ def _finish(
     self.close()
     table = pd.DataFrame(self.rows)[list(COLUMNS)].astype(COLUMNS)
     for array in self.arrays:
-        _copied(self.folder / f"{array}.part", self.folder / f"{array}.npy", self, array)
-        (self.folder / f"{array}.part").unlink()
+        _copied(self, array)
     whole = {array: np.load(self.folder / f"{array}.npy", mmap_mode="r") for array in self.arrays}
     SkeletonSet(table=table, skeleton=self.skeleton, classes=list(classes), name=name, protocols=dict(protocols or {}), units=units, source=source,
                 left_out=dict(left_out or {}), **whole).describe(self.folder)
-    for rest in ("rows.jsonl", "note.json"):
+    for rest in ("note.json", "rows.jsonl", *(f"{array}.part" for array in self.arrays)):  # until here it could be gone on with
         (self.folder / rest).unlink(missing_ok=True)
 
 # %% ../nbs/02_writing.ipynb #ee1e0acf

@@ -1,8 +1,11 @@
 "Recordings as strangers have them: one known motion, written in many layouts."
 import io
 import json
+import warnings
+from functools import cache
 from pathlib import Path
 
+import c3d
 import numpy as np
 
 from skelbench.layouts import BODIES, read_parts
@@ -22,6 +25,11 @@ ACTIONS, PEOPLE = ("wave", "walk"), ("anna", "ben", "cleo")
 
 def motion(names, frames=30, seed=0):
     "(T, V, 3) metres, y up: a rigid body that turns and walks, and swings its left arm."
+    return _motion(tuple(names), frames, seed).copy()
+
+
+@cache
+def _motion(names, frames, seed):
     rng, T = np.random.default_rng(seed), np.arange(frames)[:, None]
     parts = read_parts(list(names))
     pose = np.array([np.array(PLACES["s" if side else "", part]) * (-1 if side == "right" else 1, 1, 1)
@@ -156,7 +164,22 @@ def nested_json(folder):
         write(folder, f"{i}.json", json.dumps({"action": a, "data": {"frames": frames}}))
 
 
-LAYOUTS = {f.__name__: f for f in (wide_csv, long_csv, deeplabcut, openpose, mediapipe, alphapose, one_npz, npy, matlab, nested_json)}
+def c3d_points(folder):
+    "Centres of joints as a motion capture program writes them, under the person's name: millimetres, z up; a point without a name, one unseen frame."
+    for a, p, r, x in clips(MIXAMO):
+        points = np.zeros((len(x), len(MIXAMO) + 1, 5), np.float32)
+        points[:, :-1, :3], points[2, 3, 3] = 1000 * z_up(x), -1
+        writer = c3d.Writer(point_rate=100)
+        writer.add_frames([(frame, np.zeros((0, 0), np.float32)) for frame in points])
+        writer.set_point_labels([*(f"{p}:{name}" for name in MIXAMO), "*1"])
+        file = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no force plate
+            writer.write(file)
+        write(folder, f"{p}_{a}_{r}.c3d", file.getvalue())
+
+
+LAYOUTS = {f.__name__: f for f in (wide_csv, long_csv, deeplabcut, openpose, mediapipe, alphapose, one_npz, npy, matlab, nested_json, c3d_points)}
 
 
 # layouts of programs, written without looking at the reader
@@ -281,3 +304,107 @@ def time_restarts(folder):
 
 STRANGE = {f.__name__: f for f in (kinect_studio, qualisys, qualisys_without_header, trc_as_txt, rokoko, xsens, unity, azure, one_table, vicon,
                                    rows_of_numbers, time_restarts)}
+
+
+# layouts that were imported by the command line alone
+
+def german_tsv(folder):
+    "Tabs, decimal commas, units in the headers, an empty last column; the time has a name that nobody expects."
+    for a, p, r, x in some(MIXAMO):
+        lines = ["Zeit [ms]\t" + "\t".join(f"{j} {k} [mm]" for j in MIXAMO for k in "XYZ") + "\t"]
+        lines += ["\t".join([f"{t * 20:.1f}", *numbers(f * 1000, 2)]).replace(".", ",") + "\t" for t, f in enumerate(x)]
+        write(folder, f"{a}_{p}_{r}.tsv", "\r\n".join(lines) + "\r\n")
+
+
+def side_by_side(folder):
+    "Two people in one row."
+    for a, p, r, x in some(MIXAMO):
+        lines = [",".join(["frame", *(f"{who}_{j}_{k}" for who in ("P1", "P2") for j in MIXAMO for k in "xyz")])]
+        lines += [",".join([str(t), *numbers(f), *numbers(f + (1, 0, 0))]) for t, f in enumerate(x)]
+        write(folder, f"{a}_{p}_{r}.csv", "\n".join(lines) + "\n")
+
+
+def blender(folder):
+    "Head and tail of each bone, a row a bone."
+    for a, p, r, x in some(MIXAMO):
+        lines = ["frame,bone,head_x,head_y,head_z,tail_x,tail_y,tail_z"]
+        lines += [",".join([str(t), j, *numbers(v), *numbers(v + (0, 0, .1))]) for t, f in enumerate(z_up(x)) for j, v in zip(MIXAMO, f)]
+        write(folder, f"{a}_{p}_{r}.csv", "\n".join(lines) + "\n")
+
+
+def json_frames(folder):
+    "A folder a person, in it a folder a clip, in it a JSON a frame; centimetres, z up; numbers without leading zeros."
+    for a, p, r, x in some(MIXAMO):
+        for t, f in enumerate(z_up(x) * 100, 1):
+            write(folder, f"{p}/{a}_{r}/{t}.json", json.dumps({"frame": t, "device": "cam", "skeleton": dict(zip(MIXAMO, f.round(3).tolist()))}))
+
+
+def one_after_another(folder):
+    "All clips in one array, and where each begins."
+    data, file = some(KINECT), io.BytesIO()
+    np.savez(file, positions=np.concatenate([d[3] for d in data]), offsets=np.cumsum([0] + [len(d[3]) for d in data]), labels=np.array([0, 0, 1, 1]))
+    write(folder, "all.npz", file.getvalue())
+
+
+def rows_with_lengths(folder):
+    "The same as rows of numbers, and how long each is."
+    data, file = some(KINECT), io.BytesIO()
+    np.savez(file, x=np.concatenate([d[3].reshape(len(d[3]), -1) for d in data]), lengths=np.array([len(d[3]) for d in data]), y=np.array([0, 0, 1, 1]))
+    write(folder, "all.npz", file.getvalue())
+
+
+def array_a_clip(folder):
+    "One archive, an array a clip, whose name says what it is."
+    file = io.BytesIO()
+    np.savez(file, **{f"{a}_{p}_{r}": x for a, p, r, x in some(KINECT)})
+    write(folder, "recordings.npz", file.getvalue())
+
+
+def nested_clips(folder):
+    "One JSON: clips by name, each frames of points."
+    write(folder, "all.json", json.dumps({f"{a}_{p}_{r}": x.round(4).tolist() for a, p, r, x in some(KINECT)}))
+
+
+def changing_places(folder):
+    "OpenPose's files of three people whose order changes from frame to frame, with faces and hands."
+    for a, p, r, x in some(BODIES["body25"]):
+        for t, f in enumerate(pixels(x)):
+            people = [{"person_id": [-1], "pose_keypoints_2d": np.insert(f + (140 * ((k + t) % 3), 0), 2, .8, 1).round(2).ravel().tolist(),
+                       "face_keypoints_2d": [1., 2., .5] * 70, "hand_right_keypoints_2d": []} for k in range(3)]
+            write(folder, f"{a}/{p}{r}/video_{t:012d}_keypoints.json", json.dumps({"version": 1.3, "people": people}))
+
+
+def blocks(folder):
+    "A block of lines a frame, a joint a line."
+    for a, p, r, x in some(KINECT):
+        write(folder, f"{a}_{p}_{r}.csv", "\n".join(line for t, f in enumerate(x)
+                                                    for line in (f"Frame,{t}", *(f"{j},{','.join(numbers(v))}" for j, v in zip(KINECT, f)), "")))
+
+
+def kinect_dump(folder):
+    "What a small program prints: frames, bodies, joints, each in lines of their own length."
+    for a, p, r, x in some(KINECT):
+        lines = []
+        for t, f in enumerate(x):
+            lines += [f"Frame {t} RelativeTime 00:00:{t / 30:09.6f}", "Body 72057594037929986 IsTracked True LeanTrackingState Tracked"]
+            lines += [f"{j} Tracked {' '.join(numbers(v))}" for j, v in zip(KINECT, f)]
+        write(folder, f"{p}_{a}{r}.txt", "\r\n".join(lines) + "\r\n")
+
+
+def file_a_joint(folder):
+    "A folder a clip, in it a table a joint."
+    for a, p, r, x in some(KINECT)[:2]:
+        for i, j in enumerate(KINECT):
+            write(folder, f"{a}/{p}_{r}/{j}.csv", "t,x,y,z\n" + "".join(f"{t / 30:.3f},{','.join(numbers(v))}\n" for t, v in enumerate(x[:, i])))
+
+
+def column_a_frame(folder):
+    "A row a coordinate."
+    for a, p, r, x in some(KINECT):
+        lines = ["joint,axis," + ",".join(f"f{t}" for t in range(len(x)))]
+        lines += [f"{j},{'xyz'[k]},{','.join(numbers(x[:, i, k]))}" for i, j in enumerate(KINECT) for k in range(3)]
+        write(folder, f"{a}_{p}_{r}.csv", "\n".join(lines) + "\n")
+
+
+UNPLANNED = {f.__name__: f for f in (german_tsv, side_by_side, blender, json_frames, one_after_another, rows_with_lengths, array_a_clip, nested_clips,
+                                     changing_places, blocks, kinect_dump, file_a_joint, column_a_frame)}

@@ -2,11 +2,8 @@
 recursions with 4 x 4 matrices that share no code with the readers."""
 
 import math
-import zipfile
 
 import numpy as np
-
-from skelbench.sources import Unusable
 
 DEFAULT = {"order": "TX TY TZ RX RY RZ", "length": 0.45, "angle": "deg", "position": "0 0 0", "orientation": "0 0 0"}
 BODY = [  # name, parent, direction, length, axis, its order, dof
@@ -205,69 +202,31 @@ def bvh_positions(values, t, tree=TREE, scale=1.0):
     return out
 
 
-# what happens to files
-
-
-def mutations(texts, count, seed=0):
-    "`count` damaged copies of the given texts, of every kind, the same for the same seed."
-    rng = np.random.default_rng(seed)
-    tokens = [b"nan", b"inf", b"-inf", b"1e308", b"-1e308", b"-5", b"99999999999999999999", b"1000000000", b"0", b"", b"x", b"\x00\xff\xfe", b"{", b"}", b"0.0"]
-    for _ in range(count):
-        data = bytes(texts[rng.integers(len(texts))])
-        for _ in range(rng.integers(1, 4)):
-            kind, at = rng.integers(11), int(rng.integers(len(data) + 1))
-            lines = data.splitlines(True)
-            i, j = (int(rng.integers(max(len(lines), 1))) for _ in range(2))
-            if kind == 0:
-                data = data[:at]
-            elif kind == 1:
-                data = data[at:]
-            elif kind == 2 and lines:
-                lines[i], lines[j] = lines[j], lines[i]
-                data = b"".join(lines)
-            elif kind == 3 and lines:
-                data = b"".join(lines[:i] + lines[i + 1 :])
-            elif kind == 4 and lines:
-                data = b"".join(lines[:i] + [lines[i]] * int(rng.integers(2, 4)) + lines[i + 1 :])
-            elif kind in (5, 6) and lines:  # a word becomes another one
-                words = lines[i].split(b" ")
-                words[int(rng.integers(len(words)))] = tokens[rng.integers(len(tokens))]
-                data = b"".join(lines[:i] + [b" ".join(words).rstrip(b"\r\n") + b"\n"] + lines[i + 1 :])
-            elif kind == 7:
-                data = data[:at] + rng.bytes(int(rng.integers(1, 40))) + data[at:]
-            elif kind == 8:
-                data = data.replace(b"\n", [b"\r\n", b"\r", b"\n\n"][rng.integers(3)])
-            elif kind == 9:
-                encoding = ["utf-16", "utf-32", "utf-8-sig"][rng.integers(3)]
-                data = data.decode("latin-1").encode(encoding)
-            elif kind == 10 and rng.integers(4) == 0:
-                data = [b"", rng.bytes(300), b"\n" * 50, bytes(200)][rng.integers(4)]
-        yield data
-
-
-# releases
-
-
-def release(folder, files, zipped=False):
-    "Writes name -> bytes into a folder or a zip; its path."
-    if zipped:
-        with zipfile.ZipFile(folder / "mocap.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in files.items():
-                archive.writestr(name, data)
-        return folder / "mocap.zip"
-    for name, data in files.items():
-        path = folder / "mocap" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder / "mocap"
-
-
-def read(release):
-    "Clips, reason -> names."
-    clips, left_out = [], {}
-    for unit in release.units:
-        try:
-            clips += release.clips(unit)
-        except Unusable as reason:
-            left_out.setdefault(str(reason).partition(": ")[0], []).append(unit.name)
-    return clips, left_out
+def plain_bvh(text):
+    "(tree, values) of a .bvh, a word after another: for files without oddities; whatever is not as the format says, is an error."
+    head, motion = text.split("MOTION")
+    tree, open_, words = [], [], iter(head.split())
+    assert next(words) == "HIERARCHY"
+    for word in words:
+        if word in ("ROOT", "JOINT"):
+            assert (word == "ROOT") == (not tree)
+            row = [next(words), open_[-1] if open_ else None, None, ""]
+        elif word == "End":
+            assert next(words) == "Site"
+            row = ["end", open_[-1], None, None]
+        elif word == "{":
+            tree.append(row)
+            open_.append(row[0])
+        elif word == "}":
+            open_.pop()
+        elif word == "OFFSET":
+            row[2] = tuple(float(next(words)) for _ in "xyz")
+        else:
+            assert word == "CHANNELS"
+            row[3] = " ".join(next(words) for _ in range(int(next(words))))
+            assert all(channel[0] in "XYZ" and channel[1:] in ("position", "rotation") for channel in row[3].split())
+    frames, seconds, *lines = motion.strip().splitlines()
+    values = np.array([[float(number) for number in line.split()] for line in lines])
+    assert not open_ and frames == f"Frames: {len(lines)}" and seconds.startswith("Frame Time: ") and float(seconds[12:]) > 0
+    assert values.shape == (len(lines), sum(len((row[3] or "").split()) for row in tree)) and np.isfinite(values).all()
+    return [tuple(row) for row in tree], values

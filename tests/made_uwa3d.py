@@ -1,6 +1,4 @@
 "Files as UWA3D Multiview Activity II has them, made: the recordings may not be carried."
-import zipfile
-
 import numpy as np
 
 STYLES = [(",", "\n"), ("\t", "\r\n"), (" ", "\n"), (", ", "\r\n"), (",\t", "\r")]  # between numbers, at the end of a line
@@ -25,17 +23,3 @@ def release(subjects=2, episodes=1, actions=30, seed=0):
         path = f"UWA3DII/ActionsSkeleton/{other if k % 11 == 3 else name}.{('txt', 'TXT', 'csv')[k % 3]}"
         truth[name], files[path] = joints, text(joints, k, last=k % 2, trailing=k % 3 == 1, blank=k % 4 == 2)
     return truth, files
-
-
-def write(place, files, form="zip"):
-    "Files, path -> text or bytes, in a zip or a folder -> its path."
-    raw = {path: content if isinstance(content, bytes) else content.encode() for path, content in files.items()}
-    if form == "zip":
-        with zipfile.ZipFile(place / "uwa3d.zip", "w") as archive:
-            for path, content in raw.items():
-                archive.writestr(path, content)
-        return place / "uwa3d.zip"
-    for path, content in raw.items():
-        (place / "uwa3d" / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / "uwa3d" / path).write_bytes(content)
-    return place / "uwa3d"

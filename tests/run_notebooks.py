@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 
 def skipped(cell, marks) -> bool:
@@ -19,7 +19,7 @@ def skipped(cell, marks) -> bool:
 
 
 def run(path: Path, in_place: bool = False, skip_slow: bool = False, timeout: int = 900) -> float:
-    "Seconds that the notebook took; raises `CellExecutionError` with the failing cell. Widget state is never saved."
+    "Seconds that the notebook took; raises `CellExecutionError` or `CellTimeoutError` with the failing cell. Widget state is never saved."
     notebook = nbformat.read(path, as_version=4)
     marks = ("#| eval: false", "#| slow", "#| notest") if skip_slow else ("#| eval: false",)  # as nbdev_test leaves them out
     sources = {cell.id: cell.source for cell in notebook.cells}
@@ -58,7 +58,7 @@ def main() -> int:
     for path in arguments.notebooks:
         try:
             print(f"{path}: {run(path, in_place=arguments.in_place):.1f} s", flush=True)
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError) as error:
             failed += 1
             print(f"{path}: FAILED\n{error}", file=sys.stderr, flush=True)
     return 1 if failed else 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skelbench.clips import SkeletonSet, checked_clip
-from skelbench.importing import gather
+from skelbench.importing import _alone, gather
 from skelbench.skeleton import BODY17
 from skelbench.sources import Release, Unit, Unusable, members
 from skelbench.writing import SetWriter
@@ -79,17 +79,53 @@ def test_a_killed_import_goes_on(tmp_path, workers, how):
     while not (note.exists() and '"done": 10' in note.read_text()):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(.005)
+    with pytest.raises(FileExistsError, match=f"being written by another import, process {process.pid}: wait"):
+        gather(release(files), "made", to, overwrite=True, progress=False)
     os.killpg(process.pid, how) if how == signal.SIGKILL else os.kill(process.pid, how)
     process.wait(30)
     assert not to.exists() and note.exists()
     subprocess.run([sys.executable, str(tmp_path / "run.py")], check=True, timeout=60)
-    assert content(to) == content(tmp_path / "whole.skel") and not note.parent.exists()
+    assert content(to) == content(tmp_path / "whole.skel") and not list(tmp_path.glob(".*"))
     assert SkeletonSet.open(to).fingerprint == whole.fingerprint
+
+
+def test_one_import_at_a_time(tmp_path):
+    made, to = release(tmp_path / "files"), tmp_path / "sets" / "a.skel"
+    with _alone(to) as place:
+        assert os.getpid() == int(Path(f"{place}.lock").read_text()) and place.parent == to.parent
+        with pytest.raises(FileExistsError, match=f"process {os.getpid()}"):
+            gather(made, "made", to, progress=False)
+    assert not list(to.parent.iterdir())
+    Path(f"{place}.lock").write_text("4194304")  # left by one that was killed
+    gather(made, "made", to, progress=False)
+    assert [p.name for p in to.parent.iterdir()] == ["a.skel"]
+
+
+def fatal_clips(unit):
+    "A clip, or the end of the process that reads it."
+    if unit.name == "f030.txt" and not Path(unit.members[0].source).with_name("once").exists():
+        Path(unit.members[0].source).with_name("once").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slow_clips(unit)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("skelbench.importing.PORTION", (2, 10**9))
+    monkeypatch.setattr("skelbench.importing.NOTED", 0)
+    made = release(tmp_path / "files")._replace(clips=fatal_clips)
+    with pytest.raises(ChildProcessError, match="was killed.*goes on"):
+        gather(made, "made", tmp_path / "a.skel", workers=2, progress=False)
+    assert [p.name for p in tmp_path.glob(".*")] == [".a.skel.importing"]
+    gather(made, "made", tmp_path / "a.skel", workers=2, progress=False)
+    gather(release(tmp_path / "files"), "made", tmp_path / "b.skel", workers=1, progress=False)
+    assert content(tmp_path / "a.skel") == content(tmp_path / "b.skel")
 
 
 def test_what_was_begun_otherwise_is_begun_anew(tmp_path):
     made = release(tmp_path / "files")
-    for spoil in ({"rows.jsonl": "{"}, {"note.json": "{"}, {"note.json": '{"arrays": {"joints": 12}, "rows": 1, "about": {"identity": "another", "done": 4}}'}):
+    notes = ('{', '{"arrays": null, "rows": 3, "about": {}}', '{"arrays": {"joints": 12}, "rows": 1, "about": {"identity": "another", "done": 4}}')
+    for spoil in ({"rows.jsonl": "{"}, *({"note.json": note} for note in notes)):
         place = tmp_path / ".a.skel.importing"
         place.mkdir()
         for name, text in spoil.items():

@@ -56,7 +56,6 @@ def test_every_protocol_gives_the_same_clips(tmp_path, protocol, space, old):
         raw = raw.replace(b"cnumpy._core.", b"cnumpy.core.")
         assert b"_core" not in raw and b"numpy.core" in raw
     release = read_pyskl(written(tmp_path, raw))
-    release = release._replace(units=pickle.loads(pickle.dumps(release.units)), clips=pickle.loads(pickle.dumps(release.clips)))
     clips, left_out = gather(release)
     assert left_out == {} and len(clips) == 12 and release.skeleton == (NTU25 if space else COCO17)
     for clip, said in zip(clips, made["annotations"]):
@@ -139,7 +138,11 @@ def test_skeletons_and_classes(tmp_path):
     for joints, skeleton in ((25, NTU25), (20, KINECT20), (17, COCO17), (15, NITE15)):
         assert read_pyskl(written(tmp_path, whole(joints=joints))).skeleton == skeleton
     path = written(tmp_path, whole(joints=17))
-    assert read_pyskl(path, skeleton=BODY17).skeleton == BODY17
+    assert read_pyskl(path, skeleton=BODY17).skeleton == BODY17 == read_pyskl(path, skeleton="body17").skeleton
+    for options, says in (({"skeleton": "body18"}, "unknown skeleton 'body18': there are"), ({"skeleton": 17}, "unknown skeleton"),
+                          ({"limit": "low"}, "limit must be")):
+        with pytest.raises(ValueError, match=says):
+            read_pyskl(path, **options)
     (tmp_path / "names.txt").write_text("run\nwalk\r\n jump\n\nsit\nstand up\n")
     release = read_pyskl(path, classes=tmp_path / "names.txt")
     assert release.classes == ["run", "walk", "jump", "sit", "stand up"] and release.left_out == {}

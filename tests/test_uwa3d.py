@@ -1,11 +1,9 @@
 "UWA3D Multiview Activity II, on made files: names, numbers, protocols, and everything that can be wrong with a text."
-import pickle
-
 import numpy as np
 import pytest
 from made_uwa3d import release as made
-from made_uwa3d import text, write
-from reading import fuzzed, gather
+from made_uwa3d import text
+from reading import fuzzed, gather, written
 
 from skelbench.clips import SkeletonSet
 from skelbench.skeleton import NITE15
@@ -13,11 +11,10 @@ from skelbench.sources import Unusable
 from skelbench.uwa3d import CLASSES, PROTOCOLS, read_uwa3d, uwa3d_joints
 
 
-@pytest.mark.parametrize("form", ["zip", "folder"])
-def test_a_release_is_read_as_it_was_written(tmp_path, form):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_release_is_read_as_it_was_written(tmp_path, zipped):
     truth, files = made()
-    release = read_uwa3d(write(tmp_path, files, form))
-    release = release._replace(clips=pickle.loads(pickle.dumps(release.clips)), units=pickle.loads(pickle.dumps(release.units)))
+    release = read_uwa3d(written(tmp_path, files, zipped))
     clips, left_out = gather(release)
     assert left_out == {} and {c["name"] for c in clips} == set(truth) and len(clips) == 240
     for clip in clips:
@@ -37,7 +34,7 @@ def test_what_a_name_gives_away_is_said_before_reading(tmp_path):
     _, files = made(subjects=1, actions=1)
     odd = {"notes.txt": "x", "a31_s01_e01_v01.txt": "x", "a00_s01_e01_v01.txt": "x", "a01_s01_e01_v05.txt": "x", "a1_s1_e1_v1.txt": "x",
            "again/a01_s01_e01_v01.txt": "x"}
-    release = read_uwa3d(write(tmp_path, files | odd))
+    release = read_uwa3d(written(tmp_path, files | odd))
     assert {why: len(names) for why, names in release.left_out.items()} == {
         "file name is not aAA_sSS_eEE_vVV.txt": 2, "no activity or viewpoint of this data set": 3, "a second file of this name": 1}
     assert len(gather(release)[0]) == 4
@@ -45,12 +42,12 @@ def test_what_a_name_gives_away_is_said_before_reading(tmp_path):
 
 @pytest.mark.parametrize("content, says", [
     ("", "no frames"), ("\n \r\n", "no frames"), ("1 2 3", "a line is not 15 joints of 3 numbers: line 1"),
-    ("0 " * 45 + "\n" + "0 " * 46, "a line is not 15 joints of 3 numbers: line 2"), ("x " * 45, "a line is not 15 joints of 3 numbers: "),
+    ("0 " * 45 + "\n\n" + "0 " * 46, "a line is not 15 joints of 3 numbers: line 3"), ("x " * 45, "a line is not 15 joints of 3 numbers: "),
     ("0 " * 44 + "nan", "coordinates are not finite"), ("0 " * 44 + "1e308", "coordinates are not finite"), ("0 " * 44 + "-inf", "coordinates are not finite"),
     ("é " * 45, "not text"), (b"\x00\xff" * 50, "not text"), (b"\x00" * 50, "a line is not 15 joints"), ("0x1 " * 45, "a line is not 15 joints"),
     ("1_0 " * 45, "a line is not 15 joints"), ("# " + "0 " * 44, "a line is not 15 joints")])
 def test_a_bad_file_says_why(tmp_path, content, says):
-    clips, left_out = gather(read_uwa3d(write(tmp_path, {"a01_s01_e01_v01.txt": content, "a01_s01_e01_v02.txt": "0 " * 45})))
+    clips, left_out = gather(read_uwa3d(written(tmp_path, {"a01_s01_e01_v01.txt": content, "a01_s01_e01_v02.txt": "0 " * 45})))
     (reason, names), = left_out.items()
     assert reason.startswith(says) and "\n" not in reason and names == ["a01_s01_e01_v01.txt"] and len(clips) == 1
 
@@ -61,8 +58,9 @@ def test_other_units_and_other_sources(tmp_path):
     (tmp_path / "here" / "a05_s10_e02_v04.csv").write_text(text(joints / 10))
     (clip,), _ = gather(read_uwa3d(tmp_path / "here", scale=.01))
     assert np.abs(clip["joints"][:, 0] - joints).max() < 1e-4 and clip["name"] == "a05_s10_e02_v04" and CLASSES[clip["label"]] == "sitting down"
-    with pytest.raises(ValueError, match="scale must be above 0"):
-        read_uwa3d(tmp_path / "here", scale=0)
+    for scale in (0, -1, "mm", float("nan")):
+        with pytest.raises(ValueError, match="scale must be above 0"):
+            read_uwa3d(tmp_path / "here", scale=scale)
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_uwa3d(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -71,7 +69,7 @@ def test_other_units_and_other_sources(tmp_path):
 
 
 def test_a_large_file_is_refused_unread(tmp_path):
-    _, left_out = gather(read_uwa3d(write(tmp_path, {"a01_s01_e01_v01.txt": "0" * 20_000_001})))
+    _, left_out = gather(read_uwa3d(written(tmp_path, {"a01_s01_e01_v01.txt": "0" * 20_000_001})))
     assert left_out == {"larger than 20 MB": ["a01_s01_e01_v01.txt"]}
 
 
