@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .clips import SkeletonSet
-from .motion_checks import LEAP, MISSING_FPS, Measures, anatomy, frame_rates, measure
+from .motion_checks import LEAP, Measures, anatomy, frame_rates, measure
 from .near_duplicates import Keys, key_poses, near_duplicates
 from .protocols import parse_protocol, sides
 
