@@ -100,7 +100,7 @@ def _working(
     with self._lock:
         self._next = (run, then)
         if self._thread is None:
-            self._thread = threading.Thread(target=_work, args=(self,), daemon=True)
+            self._thread = threading.Thread(target=_work, args=(self,))  # no daemon: one that is torn off in the middle of torch takes the process down
             self._thread.start()
         return self._thread
 

@@ -8,6 +8,7 @@ __all__ = ['MOST_RUNS', 'RESTING', 'Cockpit', 'watch']
 # %% ../nbs/64_training_cockpit.ipynb #9e82c174
 import html
 import threading
+import time
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -204,8 +205,17 @@ def _heed_processes(self) -> None:
                 self.say(f"{folder.name} was not resumed: {' '.join(last)}", error=True)
 
 
+def _rested(self, seconds) -> bool:
+    "Waits -> whether to go on: not when the cockpit is closed, nor when the process comes to its end, which waits for this thread."
+    end = time.monotonic() + seconds
+    while threading.main_thread().is_alive() and not self._closed.wait(min(.3, seconds)):
+        if time.monotonic() >= end:
+            return True
+    return False
+
+
 def _look(self) -> None:
-    while not self._closed.wait(self._every * (1 if self.processes or any(run.state not in RESTING for run in self._runs) else 5)):
+    while _rested(self, self._every * (1 if self.processes or any(run.state not in RESTING for run in self._runs) else 5)):
         try:
             self.refresh()
             _heed_processes(self)
@@ -217,7 +227,7 @@ def _look(self) -> None:
 
 def _keep_looking(self) -> None:
     if self._looking is None or not self._looking.is_alive():
-        self._looking = threading.Thread(target=_look, args=(self,), daemon=True, name="training cockpit")
+        self._looking = threading.Thread(target=_look, args=(self,), name="training cockpit")
         self._looking.start()
 
 # %% ../nbs/64_training_cockpit.ipynb #a819c69b

@@ -18,6 +18,12 @@ def skipped(cell, marks) -> bool:
     return cell.cell_type == "code" and any(line.startswith(marks) for line in cell.source.splitlines())
 
 
+def passing(output) -> bool:
+    "Whether an output means nothing once the run is over: messages, and bars of progress."
+    bar = "widget-view" in str(list(output.get("data", {}))) and "%|" in output["data"].get("text/plain", "")
+    return bar or output.output_type == "stream" and output.name == "stderr"
+
+
 def run(path: Path, in_place: bool = False, skip_slow: bool = False, timeout: int = 900) -> float:
     "Seconds that the notebook took; raises `CellExecutionError` or `CellTimeoutError` with the failing cell. Widget state is never saved."
     notebook = nbformat.read(path, as_version=4)
@@ -35,7 +41,7 @@ def run(path: Path, in_place: bool = False, skip_slow: bool = False, timeout: in
             cell.metadata.pop("execution", None)
             if cell.cell_type == "code":
                 cell.execution_count = None
-                cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+                cell.outputs = [o for o in cell.outputs if not passing(o)]
                 for output in cell.outputs:
                     if "execution_count" in output:
                         output["execution_count"] = None
