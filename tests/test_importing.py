@@ -18,10 +18,11 @@ from skelbench.writing import SetWriter
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def slow_clips(unit, seconds=0.):
-    "One or two clips from a file of a number, which says how."
-    time.sleep(seconds)
-    number = int(unit.members[0].read())
+def numbered_clips(unit):
+    "One or two clips from a file of a number, which says how; from 20 on they wait as long as there is a file `hold` beside them."
+    number, hold = int(unit.members[0].read()), Path(unit.members[0].source, "hold")
+    while number >= 20 and hold.exists():
+        time.sleep(.01)
     if number % 10 == 7:
         raise Unusable(f"seven: line {number}")
     random = np.random.default_rng(number)
@@ -29,14 +30,13 @@ def slow_clips(unit, seconds=0.):
              "subject": number % 4, "fps": 30} for part in "ab"[:1 + number % 2]]
 
 
-def release(folder, count=60, seconds=0.):
+def release(folder, count=60):
     "Files of a number each, and the release that they are."
-    from functools import partial
     if not folder.exists():
         folder.mkdir()
         for number in range(count):
             (folder / f"f{number:03}.txt").write_text(str(number))
-    return Release([Unit(m.name, (m,)) for m in members(folder, ".txt")], partial(slow_clips, seconds=seconds), BODY17, ["a", "b", "c"],
+    return Release([Unit(m.name, (m,)) for m in members(folder, ".txt")], numbered_clips, BODY17, ["a", "b", "c"],
                    {"xsub": {"column": "subject", "train": [0, 1], "test": [2, 3]}}, source="made")
 
 
@@ -51,7 +51,7 @@ def test_any_number_of_processes_gives_the_same_set(tmp_path):
     assert content(tmp_path / "one.skel") == content(tmp_path / "two.skel") and left_out == again
     assert left_out == {"seven": [f"f{n:03}.txt: line {n}" for n in range(7, 60, 10)]} and one.left_out == {"seven": 6}
     assert len(one) == 60 + 30 - 2 * 6 and one.people == 2 and [len(side) for side in one.split("xsub")] == [39, 39]
-    clips = [clip for unit in made.units if int(unit.name[1:4]) % 10 != 7 for clip in slow_clips(unit)]
+    clips = [clip for unit in made.units if int(unit.name[1:4]) % 10 != 7 for clip in numbered_clips(unit)]
     expected = SkeletonSet.from_clips(clips, BODY17, ["a", "b", "c"], "made", made.protocols)
     assert np.array_equal(one.joints, expected.joints) and np.array_equal(one.valid, expected.valid) and one.table.equals(expected.table)
 
@@ -63,7 +63,7 @@ import skelbench.importing as importing
 importing.NOTED, importing.PORTION = 0, (2, 10**9)
 from test_importing import release
 if __name__ == "__main__":
-    importing.gather(release(Path({files!r}), seconds=.03), "made", {to!r}, workers={workers}, progress=False)
+    importing.gather(release(Path({files!r})), "made", {to!r}, workers={workers}, progress=False)
 """
 
 
@@ -74,6 +74,7 @@ def test_a_killed_import_goes_on(tmp_path, workers, how):
     files, to = tmp_path / "files", tmp_path / "a.skel"
     whole, _ = gather(release(files), "made", tmp_path / "whole.skel", workers=1, progress=False)
     (tmp_path / "run.py").write_text(SCRIPT.format(root=str(ROOT), tests=str(ROOT / "tests"), files=str(files), to=str(to), workers=workers))
+    (files / "hold").touch()
     process = subprocess.Popen([sys.executable, str(tmp_path / "run.py")], stderr=subprocess.DEVNULL, start_new_session=True)
     note, end = tmp_path / ".a.skel.importing" / "note.json", time.monotonic() + 60
     while not (note.exists() and '"done": 10' in note.read_text()):
@@ -82,6 +83,7 @@ def test_a_killed_import_goes_on(tmp_path, workers, how):
     with pytest.raises(FileExistsError, match=f"being written by another import, process {process.pid}: wait"):
         gather(release(files), "made", to, overwrite=True, progress=False)
     os.killpg(process.pid, how) if how == signal.SIGKILL else os.kill(process.pid, how)
+    (files / "hold").unlink()
     process.wait(30)
     assert not to.exists() and note.exists()
     subprocess.run([sys.executable, str(tmp_path / "run.py")], check=True, timeout=60)
@@ -106,7 +108,7 @@ def fatal_clips(unit):
     if unit.name == "f030.txt" and not Path(unit.members[0].source).with_name("once").exists():
         Path(unit.members[0].source).with_name("once").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return slow_clips(unit)
+    return numbered_clips(unit)
 
 
 @pytest.mark.slow
