@@ -191,13 +191,16 @@ WORDS = ("run", "pause", "stop")
 
 
 def obey(t: Training, bar) -> bool:     # True: stop
-    "Reads the control file in one process for all; waits while it says pause. Other words mean run."
+    "Reads the control file in one process for all; waits while it says pause. Other words mean run. The `save` that follows a stop tells of it."
     while t.run.folder is not None:
         word = "run"
         if t.accelerator.is_main_process and (t.run.folder / "control").is_file():
             word = (t.run.folder / "control").read_text(errors="replace").strip()
         code = torch.tensor(WORDS.index(word) if word in WORDS else 0, device=t.accelerator.device)
         word = WORDS[int(broadcast(code))]
+        answered, t.run.info["obeyed"] = word == t.run.info["obeyed"], word
+        if not answered and word != "stop" and t.accelerator.is_main_process:
+            write_json(t.run.folder / "run.json", t.run.info)
         if word != "pause":
             return word == "stop"
         bar.set_postfix_str("paused by the control file")
@@ -245,6 +248,7 @@ def start(t: Training, train: SkeletonSet, old: dict | None) -> int:
     t.wrapped, *prepared = a.prepare(Loss(run.model), *optimizers.values())
     t.optimizers = dict(zip(optimizers, prepared))
     account(run, plain["epoch"])
+    run.info["obeyed"] = "run"
     if run.folder is not None and a.is_main_process:
         [half.unlink() for half in run.folder.rglob(".*.tmp")]      # of a killed run
         write_json(run.folder / "run.json", run.info)

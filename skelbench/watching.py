@@ -85,17 +85,16 @@ def _span(seconds: float) -> str:
 def _state(self) -> tuple[str, str]:
     "What the run is doing, in a word and in a sentence."
     total, done, spent = self.total, self.epoch, [r["seconds"] for r in self.rows if isinstance(r.get("seconds"), int | float)]
-    control, log, account = (written(self.folder / name) for name in ("control", "metrics.jsonl", "run.json"))
-    word = (self.folder / "control").read_text(errors="replace").strip() if control else "run"
+    word = (self.folder / "control").read_text(errors="replace").strip() if (self.folder / "control").exists() else "run"
     pace = sorted(spent[-5:])[len(spent[-5:]) // 2] if spent else 0
-    quiet = time.time() - max(control, log, account) / 1e9
+    quiet = time.time() - max(written(self.folder / name) for name in ("control", "metrics.jsonl", "run.json")) / 1e9
     far = f"epoch {done} of {total}" + (f", {_span(sum(spent))}" if spent else "")
     if self.info.get("finished"):
         return "finished", f"finished: {far}"
     if word == "stop":
-        return ("stopped", f"stopped: {far}") if account > control else ("stopping", f"stopping after the epoch under way: {far}")
+        return ("stopped", f"stopped: {far}") if self.info.get("obeyed") == "stop" else ("stopping", f"stopping after the epoch under way: {far}")
     if word == "pause":
-        return ("paused", f"paused: {far}") if log > control else ("pausing", f"pausing after the epoch under way: {far}")
+        return ("paused", f"paused: {far}") if self.info.get("obeyed") == "pause" else ("pausing", f"pausing after the epoch under way: {far}")
     if quiet > max(60, 5 * max(spent[-5:], default=120)):
         return "silent", f"nothing was written for {_span(quiet // 60 * 60)}, it may have been interrupted: {far}"
     if not self.rows:

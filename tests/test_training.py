@@ -453,12 +453,19 @@ def test_the_control_file_pauses(data, unbroken, tmp_path):
     class Watched(Tiny):
         def diagnose(self, batch):
             (tmp_path / "run" / "control").write_text("pause")
-            threading.Timer(.3, (tmp_path / "run" / "control").write_text, ["run"]).start()
+            threading.Timer(.3, go_on).start()
             return super().diagnose(batch)
+
+    def go_on():
+        said.append(json.loads((tmp_path / "run" / "run.json").read_text())["obeyed"])
+        (tmp_path / "run" / "control").write_text("run")
+
+    said = []
     seed_everything(0)
     started = time.perf_counter()
     run = run_tiny(data, tmp_path / "run", RECIPE.replace(epochs=2), method=Watched(BODY17))
     assert time.perf_counter() - started > .9 and run.finished      # two pauses, looked at each half second
+    assert said == ["pause", "pause"] and json.loads((tmp_path / "run" / "run.json").read_text())["obeyed"] == "run"
     assert run.metrics()["loss"].equals(unbroken.metrics()["loss"][:2])
 
 

@@ -99,13 +99,13 @@ def test_states_by_the_control_file(tmp_path, word, state):
     run = Watched(folder)
     run.read()
     assert run.state == state
-    time.sleep(.02)
-    (folder / "metrics.jsonl").touch()
-    run.read()
-    assert run.state == {"pause": "paused"}.get(word, state)
-    (folder / "run.json").touch()
+    write(folder, control=word, obeyed=word)  # whatever was written last
+    (folder / "control").touch()
     run.read()
     assert run.state == {"pause": "paused", "stop": "stopped"}.get(word, state)
+    (folder / "control").write_text("run\n")
+    run.read()
+    assert run.state == "training"
 
 
 def test_silence_the_first_epoch_and_the_end(tmp_path, monkeypatch):
@@ -247,8 +247,7 @@ def test_buttons_write_what_a_training_reads(tmp_path, opened):
     cockpit._resume.click()
     assert (folder / "control").read_text() == "run\n" and cockpit.states == {"a": "training"}
     cockpit.stop()
-    time.sleep(.02)
-    (folder / "run.json").touch()
+    write(folder, control="stop", obeyed="stop")
     cockpit.refresh()
     assert cockpit.states == {"a": "stopped"} and not cockpit._resume.disabled and "set in memory" in cockpit._how.text
     cockpit._resume.click()
@@ -258,7 +257,7 @@ def test_buttons_write_what_a_training_reads(tmp_path, opened):
 
 
 def test_a_process_that_dies_is_heard(tmp_path, opened, monkeypatch):
-    folder = write(tmp_path / "a", control="stop", data=str(tmp_path))
+    folder = write(tmp_path / "a", control="stop", obeyed="stop", data=str(tmp_path))
     time.sleep(.02)
     (folder / "run.json").touch()
     import skelbench.training_cockpit as module
