@@ -41,13 +41,13 @@ notebooks: $(STAMP)
 	@set -o pipefail; $(BIN)/nbdev_test --n_workers 2 --timing --do_print 2>&1 | tee $(VENV)/nbdev_test.log; grep -q '^Success\.' $(VENV)/nbdev_test.log
 
 fast: $(STAMP)
-	$(BIN)/python -m pytest -q tests -m 'not slow and not browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests -m 'not slow and not browser'
 
 wheel: $(STAMP)
 	rm -rf dist && $(BIN)/python -m build -q --outdir dist . && ls dist
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q tests -m 'slow or browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests -m 'slow or browser'
 
 # every companion from top to bottom, as a reader would run it
 companions: $(STAMP)

@@ -22,7 +22,7 @@ from .layouts import LIMB_WORDS, guess_pairs
 from .skeleton import LIMBS, Skeleton
 from .sources import Release, Unit, Unusable, members
 from .storage import read_table, require
-from .streams import between_frames, frames_at
+from .streams import at_rate, frames_at
 
 INCH, ANNOTATED = .0254, 24  # metres; frames a second of CMU's annotations
 MOST_BONES, MOST_POSITIONS = 300, 2_000_000  # of one .asf; frames x joints of a clip: ten times CMU's longest at 30 frames a second
@@ -234,14 +234,10 @@ def resampled(
     rate: float,  # frames a second of the recording, > 0
     fps: float | None,  # frames a second wanted, > 0; None: as recorded
 ) -> np.ndarray:  # (T', V, 3) float64, metres
-    "Positions at another frame rate: each frame, or the straight way between two. Raises `Unusable` where they would be too many."
+    "Positions at another frame rate. Raises `Unusable` where they would be too many."
     count = frames_at(len(values), rate, fps)
     require(count * len(bones.turns) <= MOST_POSITIONS, f"more than {MOST_POSITIONS // 1_000_000} million positions", Unusable)
-    low, share = between_frames(len(values), rate, fps)
-    found = positions(values[low], bones)
-    if share.any():
-        found += share[:, None, None] * (positions(values[np.minimum(low + 1, len(values) - 1)], bones) - found)
-    return found
+    return at_rate(lambda rows: positions(values[rows], bones), len(values), rate, fps)
 
 # %% ../nbs/06_asfamc.ipynb #c56024f3
 def read_cmu_index(

@@ -23,7 +23,7 @@ from .layouts import LIMB_WORDS, guess_pairs
 from .skeleton import LIMBS, Skeleton
 from .sources import Release, Unit, Unusable, members
 from .storage import require, write_beside
-from .streams import between_frames, frames_at
+from .streams import at_rate, frames_at
 
 MOST_JOINTS, MOST_POSITIONS = 1000, 4_000_000  # of one hierarchy, end sites too; frames x joints of a clip
 METRE = {unit: SCALE[unit] for unit in ("m", "cm", "mm", "in")} | {"cmu": .0254 / .45}  # of a unit; the last is that of CMU's own files
@@ -144,11 +144,10 @@ def positions(
     return found if ends else found[:, [j for j, end in enumerate(bvh.ends) if not end]]
 
 def _resampled(joints, rate, fps):
-    "The same motion at another frame rate: each frame, or the straight way between two. Raises `Unusable` where they would be too many."
+    "The same motion at another frame rate. Raises `Unusable` where its frames would be too many."
     count = frames_at(len(joints), rate, fps)
     require(count * joints.shape[1] <= MOST_POSITIONS, f"more than {MOST_POSITIONS // 1_000_000} million positions", Unusable)
-    low, share = between_frames(len(joints), rate, fps)
-    return joints[low] + share[:, None, None] * (joints[np.minimum(low + 1, len(joints) - 1)] - joints[low])
+    return at_rate(lambda rows: joints[rows], len(joints), rate, fps)
 
 # %% ../nbs/06_bvh.ipynb #0728521c
 def guess_skeleton(

@@ -91,6 +91,7 @@ def _more_data_commands(data):
     p = _set_command(data, "export", "a set as files for other programs, or as a page that plays", data_commands.data_export, "set", "destination")
     p.add_argument("--to", required=True, choices=["csv", "npz", "bvh", "html"])
     p.add_argument("--clips", help="names of clips, with commas (default: all; html: 24 from all over)")
+    p.add_argument("--tolerance", type=float, metavar="METRES", help="of bvh: joints that turns alone leave this far off have positions, too (default: .001)")
 
 # %% ../nbs/70_cli.ipynb #9fcfc4f1
 def _training_commands(top):

@@ -8,7 +8,6 @@ __all__ = ['data_formats', 'data_import', 'data_info', 'data_check', 'data_synth
 
 # %% ../nbs/66_data_commands.ipynb #b0d1a7b6
 import json
-import sys
 from pathlib import Path
 
 from .commands import words
@@ -41,21 +40,15 @@ def _dry_run(a, release) -> dict:
 # %% ../nbs/66_data_commands.ipynb #b6c42565
 def data_import(a) -> dict:
     "`skelbench data import FORMAT SOURCE DEST`"
-    from skelbench.datasets import info, read_release
-    from skelbench.generic import UNCERTAIN, uncertain
+    from skelbench.datasets import info, read_release, release_to_import
     from skelbench.importing import gather
-    from skelbench.storage import refuse
 
     options = words(a.option)
     if a.dry_run:
         return _dry_run(a, read_release(a.format, a.source, **options))
     if not a.destination:
         raise ValueError("give a destination, or --dry-run")
-    refuse(a.destination, a.overwrite)  # before the work, not after
-    release = read_release(a.format, a.source, **options)
-    doubts = [] if "mapping" in options else uncertain(release)  # whoever gives a mapping has looked at it
-    if doubts and not a.json:
-        print(UNCERTAIN, *doubts, sep="\n  ", file=sys.stderr)
+    release, doubts = release_to_import(a.format, a.source, a.destination, a.overwrite, not a.json, **options)
     try:
         data, left_out = gather(release, a.format, a.destination, a.overwrite, a.workers, progress=not a.json)
     except KeyboardInterrupt:
@@ -132,11 +125,14 @@ def data_export(a) -> dict:
     from skelbench.datasets import open_set
 
     data, clips = open_set(a.set), _list(a.clips)
+    options = {} if a.tolerance is None else {"tolerance": a.tolerance}
     if a.to == "html":
+        if options:
+            raise ValueError("--tolerance is of bvh")
         return {"page": str(_page(data.select(clips) if clips else data, a.destination, a.overwrite)), "lost": []}
     from skelbench.exporting import export
 
-    return {"folder": str(a.destination), "lost": export(data, a.destination, a.to, clips, a.overwrite, progress=not a.json)}
+    return {"folder": str(a.destination), "lost": export(data, a.destination, a.to, clips, a.overwrite, not a.json, **options)}
 
 
 def _page(data, destination, overwrite, most=24) -> Path:

@@ -20,7 +20,7 @@ from .bvh import to_bvh
 from .clips import COLUMNS, SkeletonSet
 from .protocols import find_rows
 from .storage import beside, refuse, require, write_beside
-from .writing import TYPES
+from .writing import TYPES, begin_array, with_room
 
 # %% ../nbs/08_exporting.ipynb #bc03ae64
 CHUNK = 1 << 23  # bytes of an array that are in memory at once
@@ -51,9 +51,7 @@ def pieces(
                 piece = piece * np.float32(part.scale)
             if name == "frame_labels" and part.numbers is not None:
                 piece = np.where(piece >= 0, part.numbers[np.maximum(piece, 0)], piece)
-            if piece.ndim > 1 and piece.shape[1] < most:
-                piece = np.concatenate([piece, np.zeros((len(piece), most - piece.shape[1], *piece.shape[2:]), piece.dtype)], 1)
-            yield np.ascontiguousarray(piece)
+            yield with_room(piece, most)
 
 # %% ../nbs/08_exporting.ipynb #ac960aa1
 METRES = {1.: ("metres", "meters", "m"), .01: ("centimetres", "centimeters", "cm"), .001: ("millimetres", "millimeters", "mm"),
@@ -78,9 +76,8 @@ def write_array(
     name: str,  # joints, valid, moving or frame_labels
 ) -> None:
     "One array of all clips of all parts as a .npy, a run of frames at a time."
-    most, V = max(p.data.people for p in parts), len(parts[0].data.skeleton)
-    shape = (sum(int(p.data.table["frames"].to_numpy()[p.rows].sum()) for p in parts), most, V, 3)[:{"joints": 4, "frame_labels": 1}.get(name, 3)]
-    np.lib.format.write_array_header_1_0(file, {"descr": np.lib.format.dtype_to_descr(np.dtype(TYPES[name])), "fortran_order": False, "shape": shape})
+    most = max(p.data.people for p in parts)
+    begin_array(file, name, sum(int(p.data.table["frames"].to_numpy()[p.rows].sum()) for p in parts), most, len(parts[0].data.skeleton))
     for part in parts:
         for piece in pieces(part, name, most):
             file.write(piece.data)
@@ -195,8 +192,8 @@ def _said(data, files, empty, filled, no_rate, moving, scale):
         (data.frame_labels is not None, "the labels of frames are lost"), (data.moving is not None, "which joints act is lost"),
         (True, "labels are the names of folders; subject, camera and scene are in clips.csv only")) if true]
 
-# %% ../nbs/08_exporting.ipynb #eb29f56b
-def _bvh(data, rows, folder, progress, lost):
+# %% ../nbs/08_exporting.ipynb #a1c55574
+def _bvh(data, rows, folder, progress, lost, **options):
     "A file for each clip and person, in a folder for each class."
     classes, files, empty, filled, seen, moving = _files(data.classes), [], 0, 0, 0, 0
     no_rate, scale = 0, metre(data.units)
@@ -211,7 +208,7 @@ def _bvh(data, rows, folder, progress, lost):
             own.append(f"{classes[t['label']]}/{file}{f'_person{m + 1}' if t['people'] > 1 else ''}.bvh")
             (folder / own[-1]).parent.mkdir(exist_ok=True)
             joints = _filled(data.joints[at, m], valid, data.skeleton) * (scale or 1)
-            text = to_bvh(joints, data.skeleton, t["fps"] if t["fps"] > 0 else 30.)
+            text = to_bvh(joints, data.skeleton, t["fps"] if t["fps"] > 0 else 30., **options)
             (folder / own[-1]).write_text(text, encoding="utf-8")
             filled, seen = filled + (~valid).sum(), seen + valid.size
             moving += text.count("Xposition") > 1
@@ -232,10 +229,12 @@ def export(
     clips=None,  # which: names, rows, a mask; None: all
     overwrite: bool = False,  # replace an export that is there already
     progress: bool = True,  # show a bar
+    **options,  # of `bvh.to_bvh`: tolerance
 ) -> list[str]:  # what was lost, a sentence each
-    "A set as files for other programs. `ValueError`: no such kind or clip; `FileExistsError`: the place is taken."
+    "A set as files for other programs. `ValueError`: no such kind, clip or option; `FileExistsError`: the place is taken."
     data, destination, lost = opened(data), Path(destination), []
     require(to in KINDS, f"cannot export to {to!r}: there are {', '.join(KINDS)}")
+    require(set(options) <= ({"tolerance"} if to == "bvh" else set()), f"an export to {to} has no option {', '.join(options)}")
     rows = find_rows(data.table, clips)
     require(len(rows), f"{data.name}: no clips to export")
     if to == "npz":
@@ -244,6 +243,6 @@ def export(
         write_beside(destination, lambda path: _npz(data, rows, path))
         return lost
     with beside(destination, overwrite, MARK) as folder:
-        {"csv": _csv, "bvh": _bvh}[to](data, rows, folder, progress, lost)
+        {"csv": _csv, "bvh": _bvh}[to](data, rows, folder, progress, lost, **options)
         (folder / MARK).write_text(_about(data, lost), encoding="utf-8")
     return lost

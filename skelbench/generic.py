@@ -17,11 +17,11 @@ import pandas as pd
 from .arrays import Unreadable
 from .columns import METRIC, to_metres
 from .guesses import array_layout, as_list, frame_rate, mean_bones, name_joints, place_body, table_layout
-from .labels import FACTS, RESTART, as_numbers, frame_number, guess_folders, guess_rule, natural, read_labels, read_rule
+from .labels import FACTS, RESTART, as_numbers, frame_number, guess_folders, guess_rule, read_labels, read_rule
 from .layouts import BODIES, Mapping
 from .recordings import Content, parse, pieces, seen
 from .sources import Release, Unit, Unusable, members
-from .storage import require
+from .storage import natural, require
 
 KINDS = {".csv": "text", ".tsv": "text", ".txt": "text", ".dat": "text", ".trc": "text", ".json": "json", ".jsonl": "json", ".ndjson": "json",
          ".npy": "npy", ".npz": "npz", ".mat": "mat", ".c3d": "c3d"}

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from .columns import METRIC, SCALE, UP, guess_axes, guess_hand, guess_rate, guess_units, guess_up, read_roles, read_wide, to_metres
-from .labels import RESTART, as_seconds, as_text, natural
+from .labels import RESTART, as_seconds, as_text
 from .layouts import BODIES, KNOWN, NOISE, Mapping, guess_body, guess_pairs, guess_parents, made_joints, part_of
 from .layouts import read_parents, read_parts, steadiness, words
 from .skeleton import SKELETONS, Skeleton
-from .storage import require
+from .storage import natural, require
 
 # %% ../nbs/05_guesses.ipynb #f0d86088
 STEADY = .3  # see `skelbench.layouts.steadiness`: what is above is no body, or its joints are taken for others

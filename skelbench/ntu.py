@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'FARTHEST', 'SHORT', 'WIDE', 'DOUBTFUL', 'ORDERS', 'NTU_CLASSES', 'NTU60_TRAIN', 'NTU120_TRAIN',
-           'NTU_PROTOCOLS', 'parse_ntu', 'tracks_of', 'most_motion', 'seats_of', 'name_ntu', 'clip_ntu', 'read_ntu']
+           'NTU_PROTOCOLS', 'parse_ntu', 'tracks_of', 'most_motion', 'seats_of', 'clip_ntu', 'read_ntu']
 
 # %% ../nbs/06_ntu.ipynb #90dca5d5
 import re
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .decimals import parse_decimals
+from .labels import name_ntu
 from .skeleton import NTU25
 from .sources import Member, Release, Unit, Unusable, members
 from .storage import require
@@ -161,20 +162,8 @@ def seats_of(
             spans[free] = min(first, spans[free][0]), max(last, spans[free][1])
     return seats
 
-# %% ../nbs/06_ntu.ipynb #4ce9d7fd
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.I)
+# %% ../nbs/06_ntu.ipynb #4e1a3d52
 ORDERS = ("motion", "file")
-
-
-def name_ntu(
-    name: str,  # as S001C002P003R002A013, without ending
-) -> dict | None:  # name, setup, camera, subject, replication, action (from 1), scene; None for another name
-    "What a clip's name says."
-    parts = _NAME.fullmatch(name)
-    if not parts:
-        return None
-    values = dict(zip(("setup", "camera", "subject", "replication", "action"), map(int, parts.groups())))
-    return values | {"name": name.upper(), "scene": f"{name[:4]}{name[8:]}".upper()}
 
 
 def clip_ntu(
@@ -254,7 +243,7 @@ def _missing(lists, given):
             text = one.read().decode("ascii", "replace")
         except Unusable as reason:
             raise ValueError(f"{one.path}: {reason}") from None
-        names |= {line.strip().upper() for line in text.splitlines() if _NAME.fullmatch(line.strip())}
+        names |= {line.strip().upper() for line in text.splitlines() if name_ntu(line.strip())}
     require(names or given is None, f"{given} names no clip: expected a list of names as S001C002P005R002A008, a line each")
     return names
 

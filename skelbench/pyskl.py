@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .labels import name_ntu
 from .skeleton import COCO17, KINECT20, NITE15, NTU25, SKELETONS, Skeleton
 from .sources import Member, Release, Unit, Unusable, members
 from .storage import require
@@ -234,10 +235,7 @@ def outline(
         raise Unusable("not a pickle (cut or damaged)") from None
     raise Unusable("not a pickle (cut or damaged)")
 
-# %% ../nbs/06_pyskl.ipynb #fd2a3fdb
-_NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
-
-
+# %% ../nbs/06_pyskl.ipynb #af7ee03c
 def array_at(
     file,  # open for reading bytes
     about: dict,  # kind, shape, order, place
@@ -306,8 +304,8 @@ def _found(annotation, joints, dimensions, labels):
         about["score"] = score.about()
     if isinstance(shape, tuple | list) and len(shape) >= 2 and type(shape[0]) is int and 0 < shape[0] < 100_000:
         about["height"] = shape[0]
-    if found := _NTU_NAME.fullmatch(name):
-        about["known"] = {"setup": int(found[1]), "camera": int(found[2]), "subject": int(found[3]), "scene": f"{name[:4]}{name[8:]}"}
+    if said := name_ntu(name):
+        about["known"] = {fact: said[fact] for fact in ("setup", "camera", "subject", "scene")}
     return about
 
 

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['STREAMS', 'ALL_STREAMS', 'zeroed', 'stream', 'reference_joints', 'channels_of', 'geometry', 'root_relative',
            'root_absolute', 'mix_frames', 'take_frames', 'resample', 'source_frames', 'frames_at', 'between_frames',
-           'fixed_length', 'pace']
+           'at_rate', 'fixed_length', 'pace']
 
 # %% ../nbs/02_streams.ipynb #3692bb96
 import numpy as np
@@ -194,6 +194,17 @@ def between_frames(
     low = (moment + 1e-3).astype(int)
     share = np.clip(moment - low, 0, 1)
     return low, np.where(share > 1e-3, share, 0)
+
+def at_rate(
+    positions,           # function: frames (T',) int64 in [0, T) -> (T', V, 3), any unit
+    frames: int,         # T, of one recording
+    rate: float,         # frames a second it has, > 0
+    fps: float | None,   # frames a second wanted, > 0; None: the same
+) -> np.ndarray:         # (T', V, 3)
+    "Positions at another frame rate: each frame, or the straight way between two. Only frames that are needed are asked for."
+    low, share = between_frames(frames, rate, fps)
+    found = positions(low)
+    return found + share[:, None, None] * (positions(np.minimum(low + 1, frames - 1)) - found) if share.any() else found
 
 # %% ../nbs/02_streams.ipynb #05790e26
 def fixed_length(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .arrays import Unreadable
-from .storage import require
+from .storage import natural, require
 
 FIELDS = 20_000  # columns of a table, at most
 
@@ -197,12 +197,7 @@ def _people(frame):
         return rest, next(iter(lists.values()))
     return rest, [{k: v[i] for k, v in lists.items() if i < len(v)} for i in range(max(map(len, lists.values())))]
 
-# %% ../nbs/04_tables.ipynb #28fd2681
-def _natural(text):
-    "Sorts frame_2 before frame_10."
-    return [int(x) if x.isdecimal() else x for x in re.split(r"(\d{1,18})", text)]
-
-
+# %% ../nbs/04_tables.ipynb #50be0ebb
 def _leaves(v):
     return sum(map(_leaves, v.values() if isinstance(v, dict) else v)) if isinstance(v, dict | list) else 1
 
@@ -225,7 +220,7 @@ def _frames(value, depth=0):
         if sum(map(_leaves, equal.values())) >= .5 * _leaves(value):  # a list a column
             return [{k: v[i] for k, v in equal.items()} for i in range(length)]
     if len(inner) > 1 and all(isinstance(v, dict | list) and re.search(r"\d", k) for k, v in inner.items()):
-        return [inner[k] for k in sorted(inner, key=_natural)]  # an object keyed by frames
+        return [inner[k] for k in sorted(inner, key=natural)]  # an object keyed by frames
     largest = max(inner.values(), key=_leaves)
     if isinstance(largest, list) and (all(map(_is_point, largest)) or all(map(_number, largest)) or depth > 3):
         return [value]  # one frame: a list of points, or of their numbers

@@ -95,7 +95,7 @@ def test_gradients_are_finite(step):
     assert torch.isfinite(joints.grad).all()
 
 
-@pytest.mark.parametrize("step", [shear, rotate, virtual_camera, partial(noise, p=1), axis_mask], ids=str)
+@pytest.mark.parametrize("step", [shear, rotate, virtual_camera, partial(noise, p=1), axis_mask], ids=lambda step: getattr(step, "func", step).__name__)
 def test_space_leaves_the_mask_alone(step):
     joints, valid = clips()
     assert torch.equal(step(joints, valid)[1], valid)

@@ -9,7 +9,7 @@ from test_cli import said
 
 from skelbench.cli import main
 from skelbench.clips import SkeletonSet
-from skelbench.datasets import FORMATS
+from skelbench.datasets import FORMATS, import_set
 from skelbench.generic import UNCERTAIN
 
 
@@ -70,6 +70,10 @@ def test_an_import_says_what_is_uncertain(capsys, tmp_path):
     (tmp_path / "mapping.json").write_text(json.dumps(dry["mapping"]))
     command = ("data", "import", "generic", tmp_path / "rows", tmp_path / "c.skel", "--option", f"mapping={tmp_path / 'mapping.json'}")
     assert said(capsys, *command, "--json")[1]["uncertain"] == []
+    import_set("generic", tmp_path / "rows", tmp_path / "d.skel")
+    assert capsys.readouterr().err.splitlines()[:4] == asked
+    import_set("generic", tmp_path / "rows", tmp_path / "e.skel", progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_parts_and_wholes(capsys, place):

@@ -350,6 +350,11 @@ def test_bvh_of_bones_that_stretch(tmp_path):
     assert np.linalg.norm(back(tmp_path / "bvh" / "a" / "x.bvh") - joints, axis=-1).max() < 1e-4
     assert lost[0].startswith("in 1 of 2 files bones are not rigid") and not any("mm" in s for s in lost)
     assert not any("rigid" in s for s in export(data, tmp_path / "one", "bvh", ["rigid"], progress=False))
+    assert not any("rigid" in s for s in export(data, tmp_path / "turns", "bvh", ["x"], progress=False, tolerance=np.inf))
+    assert .01 < np.linalg.norm(back(tmp_path / "turns" / "a" / "x.bvh") - joints, axis=-1).max() < .5
+    for to, wrong in (("csv", {"tolerance": 0}), ("bvh", {"rigid": True})):
+        with pytest.raises(ValueError, match=f"an export to {to} has no option {next(iter(wrong))}"):
+            export(data, tmp_path / "wrong", to, progress=False, **wrong)
     pixels = replace(data, units="pixels")
     assert "coordinates are in pixels; programs will take them for metres" in export(pixels, tmp_path / "pixels", "bvh", progress=False)
 

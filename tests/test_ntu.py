@@ -11,6 +11,7 @@ from reading import fuzzed, gather
 
 from skelbench import ntu
 from skelbench.clips import SkeletonSet
+from skelbench.labels import name_ntu
 from skelbench.ntu import (
     FARTHEST,
     LONGEST,
@@ -20,7 +21,6 @@ from skelbench.ntu import (
     NTU_PROTOCOLS,
     clip_ntu,
     most_motion,
-    name_ntu,
     parse_ntu,
     read_ntu,
     tracks_of,

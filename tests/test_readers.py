@@ -4,7 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from reading import fuzzed, gather
+from reading import fuzzed, gather, written
 
 from skelbench.clips import SkeletonSet, duplicates, leaked
 from skelbench.datasets import FORMATS, import_set, info, open_set
@@ -25,22 +25,9 @@ def files(**extra):
     return good | {f"all_sqe/{name}": text for name, text in extra.items()}
 
 
-def write(tmp_path, content, form="zip"):
-    if form == "folder":
-        for name, text in content.items():
-            path = tmp_path / "release" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return tmp_path / "release"
-    with zipfile.ZipFile(tmp_path / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in content.items():
-            archive.writestr(name, text)
-    return tmp_path / "release.zip"
-
-
 @pytest.mark.parametrize("form", ["zip", "folder"])
 def test_zip_and_folder_give_the_same_clips(tmp_path, form):
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, files(), form)))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, files(), form == "zip")))
     assert left_out == {} and [c["name"] for c in clips] == NAMES
     for i, clip in enumerate(clips):
         assert np.array_equal(clip["joints"][:, 0], np.array(record(4 + i, i)["skeletons"], np.float32)) and clip["valid"].all()
@@ -74,7 +61,7 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_one_bad_file_is_left_out_and_named(tmp_path, what):
     text, says = BAD[what]
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, files(**{"a02_s01_e00_v01.json": text}))))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, files(**{"a02_s01_e00_v01.json": text}), True)))
     assert [c["name"] for c in clips] == NAMES
     (reason, names), = left_out.items()
     assert names == ["all_sqe/a02_s01_e00_v01.json"] and any(part in reason for part in says.split("|")), reason
@@ -83,21 +70,21 @@ def test_one_bad_file_is_left_out_and_named(tmp_path, what):
 def test_a_coordinate_that_is_no_number(tmp_path):
     frames = record()["skeletons"]
     frames[2][5][1] = float("nan")
-    _, left_out = gather(read_nw_ucla(write(tmp_path, files(**{"a02_s01_e00_v01.json": json.dumps(record(skeletons=frames))}))))
+    _, left_out = gather(read_nw_ucla(written(tmp_path, files(**{"a02_s01_e00_v01.json": json.dumps(record(skeletons=frames))}), True)))
     assert left_out == {"coordinates are not finite": ["all_sqe/a02_s01_e00_v01.json"]}
 
 
 def test_odd_names_and_duplicates(tmp_path):
     extra = {"kitchen.json": json.dumps(record()), "a1_s1_e0_v1.json": json.dumps(record()),
              "again/a01_s01_e00_v01.json": json.dumps(record(9))}
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, files(**extra))))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, files(**extra), True)))
     assert [c["name"] for c in clips] == NAMES and len(clips[0]["joints"]) == 4, "the first of two files of a name is kept"
     assert {k: len(v) for k, v in left_out.items()} == {"file name is not aAA_sSS_eEE_vVV.json": 2, "a second file of this name": 1}
 
 
 def test_what_is_not_json_by_name_is_no_clip(tmp_path):
     content = files(**{"README.txt": "hello"}) | {"__MACOSX/all_sqe/._a01_s01_e00_v01.json": "junk"}
-    assert gather(read_nw_ucla(write(tmp_path, content)))[1] == {}
+    assert gather(read_nw_ucla(written(tmp_path, content, True)))[1] == {}
 
 
 def test_a_joint_lost_is_not_valid(tmp_path):
@@ -105,33 +92,33 @@ def test_a_joint_lost_is_not_valid(tmp_path):
     frames[1][7] = [0, 0, 0]
     for f in frames:
         f[9] = [0., 0., 0.]
-    clips, _ = gather(read_nw_ucla(write(tmp_path, {"a01_s01_e00_v01.json": json.dumps(record(skeletons=frames))})))
+    clips, _ = gather(read_nw_ucla(written(tmp_path, {"a01_s01_e00_v01.json": json.dumps(record(skeletons=frames))}, True)))
     want = np.ones((4, 1, 20), bool)
     want[1, 0, 7] = want[:, 0, 9] = False
     assert np.array_equal(clips[0]["valid"], want)
 
 
 def test_a_clip_of_one_frame(tmp_path):
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, {"a01_s01_e00_v01.json": json.dumps(record(1))})))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, {"a01_s01_e00_v01.json": json.dumps(record(1))}, True)))
     assert clips[0]["joints"].shape == (1, 1, 20, 3) and left_out == {}
 
 
 # zips that mean harm or were harmed
 
 def test_a_path_out_of_the_archive_is_refused(tmp_path):
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, files() | {"../a02_s01_e00_v01.json": json.dumps(record())})))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, files() | {"../a02_s01_e00_v01.json": json.dumps(record())}, True)))
     assert len(clips) == 4 and left_out == {"path leads out of the archive": ["../a02_s01_e00_v01.json"]}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["release.zip"]
 
 
 @pytest.mark.parametrize("form", ["zip", "folder"])
 def test_a_bomb_is_refused_unread(tmp_path, form):
-    clips, left_out = gather(read_nw_ucla(write(tmp_path, files(**{"a02_s01_e00_v01.json": "0" * 20_000_001}), form)))
+    clips, left_out = gather(read_nw_ucla(written(tmp_path, files(**{"a02_s01_e00_v01.json": "0" * 20_000_001}), form == "zip")))
     assert len(clips) == 4 and left_out == {"larger than 20 MB": ["all_sqe/a02_s01_e00_v01.json"]}
 
 
 def test_a_member_damaged_inside(tmp_path):
-    path = write(tmp_path, files())
+    path = written(tmp_path, files(), True)
     with zipfile.ZipFile(path) as archive:
         start = archive.getinfo(f"all_sqe/{NAMES[1]}.json").header_offset
     data = bytearray(path.read_bytes())
@@ -143,9 +130,9 @@ def test_a_member_damaged_inside(tmp_path):
 
 def test_a_source_that_is_none_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="holds no .json") as caught:
-        read_nw_ucla(write(tmp_path, {"a/readme.txt": "x"}))
+        read_nw_ucla(written(tmp_path, {"a/readme.txt": "x"}, True))
     assert "\n" not in str(caught.value)
-    path = write(tmp_path, files())
+    path = written(tmp_path, files(), True)
     for damage in (path.read_bytes()[:-300], b"", b"PK\x03\x04 no more"):
         path.write_bytes(damage)
         with pytest.raises(ValueError, match="not a whole zip") as caught:
@@ -173,7 +160,7 @@ def test_sbu_is_written_and_read(tmp_path):
                 "again/SBU/s01s02/05/001/skeleton_pos.txt": "x", "SBU/s01s02/09/001/skeleton_pos.txt": people()[1],
                 "SBU/s02s05/01/001/skeleton_pos.txt": people()[1]}
     for form in ("zip", "folder"):
-        release = read_sbu(write(tmp_path, content, form))
+        release = read_sbu(written(tmp_path, content, form == "zip"))
         clips, left_out = gather(release)
         assert {why: len(names) for why, names in left_out.items()} == {"file name is not sXXsYY/CC/EEE/skeleton_pos.txt": 1,
                                                                         "a second file of this name": 1, "no pair or class of this data set": 2}
@@ -193,7 +180,7 @@ def test_sbu_is_written_and_read(tmp_path):
     ("nan," * 90 + "1", "coordinates are not finite"), ("1e308," * 90 + "1", "coordinates are not finite"), ("\u00e9," * 90 + "1", "not text"),
     ("#" + people()[1], "a line is not 91 numbers: "), ("," * 90, "a line is not 91 numbers: ")])
 def test_a_bad_sbu_file_says_why(tmp_path, text, says):
-    _, left_out = gather(read_sbu(write(tmp_path, {"s01s02/01/001/skeleton_pos.txt": text})))
+    _, left_out = gather(read_sbu(written(tmp_path, {"s01s02/01/001/skeleton_pos.txt": text}, True)))
     (reason, names), = left_out.items()
     assert reason.startswith(says) and "\n" not in reason and names == ["s01s02/01/001/skeleton_pos.txt"]
 
@@ -224,7 +211,7 @@ def test_fuzz_at_length():
 # data sets
 
 def test_import_tells_what_it_left_out(tmp_path):
-    release = write(tmp_path, files(**{"kitchen.json": "{}", "a02_s01_e00_v01.json": "{"}))
+    release = written(tmp_path, files(**{"kitchen.json": "{}", "a02_s01_e00_v01.json": "{"}), True)
     data, left_out = import_set("nw_ucla", release, tmp_path / "a.skel", progress=False)
     assert sum(map(len, left_out.values())) == 2
     counts = info(open_set(tmp_path / "a.skel"))
@@ -248,7 +235,7 @@ def test_import_refuses_before_it_reads(tmp_path):
 def test_info_of_a_set_whose_protocol_has_an_empty_side(tmp_path):
     "Cameras 1 and 2 only: xview cannot be, and info still answers."
     content = {k: v for k, v in files().items() if "v03" not in k}
-    data, _ = import_set("nw_ucla", write(tmp_path, content), tmp_path / "a.skel", progress=False)
+    data, _ = import_set("nw_ucla", written(tmp_path, content, True), tmp_path / "a.skel", progress=False)
     assert info(data)["leaked"] == {"xview": None} and info(data)["clips"] == 3
 
 
