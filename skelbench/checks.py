@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .clips import SkeletonSet
+from .columns import metre
 from .motion_checks import LEAP, Measures, anatomy, frame_rates, measure
 from .near_duplicates import Keys, key_poses, near_duplicates
 from .protocols import parse_protocol, sides
@@ -83,7 +84,7 @@ LIMITS = {
     "label": 8.,  # log odds that another class is the right one
     "knows": .85,  # share of labels that a classifier gives, too: in sets with less no label is doubted
 }
-UNITS = {"metres": 1., "millimetres": 1e-3, "centimetres": .01, "feet": .3048, "inches": .0254, "CMU's unit (56 mm)": .0254 / .45}  # in metres
+UNITS = {unit: metre(unit) for unit in ("metres", "millimetres", "centimetres", "feet", "inches")} | {"CMU's unit (56 mm)": .0254 / .45}  # in metres
 
 class Look(NamedTuple):
     "What all checks look at."
@@ -267,7 +268,7 @@ def _space(look: Look) -> list[Finding]:
     c, m, L, out = look.measures.clips, look.measures, look.limits, []
     seen = (c["upright"] > 0).to_numpy()
     low, high = L["spine"]
-    stated = UNITS.get(look.data.units)
+    stated = UNITS.get(look.data.units, metre(look.data.units))
     if seen.any() and stated and not low <= m.usual.spine * stated <= high:
         guesses = [unit for unit, size in UNITS.items() if low <= m.usual.spine * size <= high]
         guess = "pixels" if m.usual.flat else " or ".join(guesses) or "none that is known (normalised?)"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNIT_WORDS', 'SCALE', 'METRIC', 'UP', 'Column', 'read_column', 'by_pattern', 'Wide', 'read_wide', 'read_roles',
-           'guess_axes', 'guess_units', 'guess_up', 'guess_hand', 'guess_rate', 'to_metres']
+           'guess_axes', 'metre', 'guess_units', 'guess_up', 'guess_hand', 'guess_rate', 'to_metres']
 
 # %% ../nbs/04_columns.ipynb #90dca5d5
 import re
@@ -19,8 +19,8 @@ from .storage import require
 # %% ../nbs/04_columns.ipynb #fee2928e
 _AXIS = {"x": 0, "y": 1, "z": 2, "px": 0, "py": 1, "pz": 2, "tx": 0, "ty": 1, "tz": 2} | dict.fromkeys((
     "c", "conf", "confidence", "score", "likelihood", "visibility", "vis", "visible", "prob", "probability", "quality", "tracked", "trackingstate", "state"), 3)
-UNIT_WORDS = {"mm": "mm", "millimeters": "mm", "cm": "cm", "centimeters": "cm", "m": "m", "meters": "m", "metres": "m", "inch": "in", "inches": "in",
-              "px": "px", "pixel": "px", "pixels": "px"}
+UNIT_WORDS = {"mm": "mm", "millimeters": "mm", "millimetres": "mm", "cm": "cm", "centimeters": "cm", "centimetres": "cm", "m": "m", "meters": "m",
+              "metres": "m", "inch": "in", "inches": "in", "px": "px", "pixel": "px", "pixels": "px"}
 _PLACE = {"pos", "position", "coord", "coords", "coordinate", "coordinates", "point", "location", "translation"}
 _OTHER = {"rotation", "rot", "quat", "quaternion", "velocity", "vel", "acc", "acceleration", "angle", "orientation", "euler", "error"}
 
@@ -267,11 +267,20 @@ def guess_axes(
 # %% ../nbs/04_columns.ipynb #f0593be1
 SCALE = {"m": 1., "cm": .01, "mm": .001, "in": .0254, "ft": .3048, "px": 1., "fraction": 1., "unknown": 1.}  # to metres; the last three stay what they are
 METRIC = {"px": "pixels", "fraction": "fractions of the image", "unknown": "unknown"}  # what a set calls them; everything else is metres
+_FEET = {"feet": "ft", "foot": "ft", "ft": "ft", "in": "in"}  # no units in a column's name, where a foot is a joint
 UP = {"y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), "-y": ((1, 0, 0), (0, -1, 0), (0, 0, -1)), "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
       "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)), "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)), "-x": ((0, 1, 0), (-1, 0, 0), (0, 0, 1))}  # turns
 UP |= {f"{up} mirrored": (tuple(-x for x in rows[0]), *rows[1:]) for up, rows in UP.items()}  # files whose axes are left-handed, as Unity's and Unreal's
 
 
+def metre(
+    units: str,  # as of `SkeletonSet.units`
+) -> float | None:  # metres of one unit; None: not a length that is known
+    "How long a set's unit is."
+    unit = (UNIT_WORDS | _FEET).get(units.strip().lower())
+    return None if unit is None or unit in METRIC else SCALE[unit]
+
+# %% ../nbs/04_columns.ipynb #5f396012
 def guess_units(
     joints: np.ndarray,  # (F, V, 3) of one person, NaN where not observed
     flat: bool,  # without depth

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from .clips import COLUMNS, SkeletonSet, checked_clip, duplicates
-from .exporting import Part, metre, opened, pieces, write_array
+from .columns import metre
+from .exporting import Part, opened, pieces, write_array
 from .protocols import find_rows, sides
 from .storage import beside, read_table, refuse, require
 

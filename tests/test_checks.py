@@ -135,6 +135,8 @@ def test_units_are_guessed(clean, factor, unit):
     assert finding.kind == "units" and finding.severity == "error" and unit in finding.text
     stated = replace(clean, joints=clean.joints * np.float32(factor), units=unit)
     assert list(check(stated, progress=False)) == []
+    (finding,) = check(replace(clean, units="mm"), progress=False)
+    assert finding.kind == "units" and "where mm are stated" in finding.text
 
 
 @pytest.mark.parametrize("order, sign, up", [((0, 2, 1), (1, -1, 1), "z"), ((1, 0, 2), (1, -1, 1), "x"), ((0, 1, 2), (-1, -1, 1), "-y")])
