@@ -57,7 +57,8 @@ def test_any_number_of_processes_gives_the_same_set(tmp_path):
 
 
 SCRIPT = """
-import sys; sys.path[:0] = [{root!r}, {tests!r}]
+import signal, sys; sys.path[:0] = [{root!r}, {tests!r}]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it, and so would this process
 from pathlib import Path
 import skelbench.importing as importing
 importing.NOTED, importing.PORTION = 0, (2, 10**9)
