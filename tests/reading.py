@@ -7,6 +7,8 @@ import zipfile
 from collections import defaultdict
 from typing import NamedTuple
 
+import pytest
+
 from skelbench.clips import SkeletonSet
 from skelbench.sources import Unusable
 
@@ -15,6 +17,9 @@ WORDS = (b"nan", b"NaN", b"-NaN", b"inf", b"-Infinity", b"1e308", b"-1e308", b"1
          b"\x00", b"{", b"}", b"#")
 GAPS = (b"  ", b"\t", b" \t", b"\x0b", b"\x0c", b"\x00", b"\x1c", b"\xa0", b",", b"\r")
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+AT_LENGTH = pytest.mark.parametrize("times", [300, pytest.param(5000, marks=pytest.mark.slow)])  # damaged files: in the fast tests, and as the readers promise
 
 
 class Held(NamedTuple):

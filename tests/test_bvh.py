@@ -6,7 +6,7 @@ import tracemalloc
 import made_mocap as made
 import numpy as np
 import pytest
-from reading import Held, fuzzed, gather, written
+from reading import AT_LENGTH, Held, fuzzed, gather, written
 
 from skelbench.bvh import _resampled, guess_skeleton, parse_bvh, positions, read_bvh, to_bvh, write_bvh
 from skelbench.clips import SkeletonSet
@@ -293,31 +293,23 @@ def test_counts_that_are_not_believed():
     assert peak < 60e6 and time.process_time() - start < 6, f"{peak / 1e6:.0f} MB"
 
 
-def fuzz(times, folder):
+@AT_LENGTH
+def test_fuzz(times, tmp_path):
     "Every outcome is a set or a reason; now and then the damaged file is the whole release."
     texts = [made.bvh(made.bvh_values(frames=4)), made.bvh(made.bvh_values(frames=2), newline="\r\n", brace=" ")]
-    good, seen = read_bvh(written(folder, {"1.bvh": texts[0]})), []
+    good, seen = read_bvh(written(tmp_path, {"1.bvh": texts[0]})), []
 
     def clips(data):
         seen.append(data)
         if len(seen) % 10 == 0:
             try:
-                read_bvh(written(folder, {f"{len(seen)}/1.bvh": data}) / str(len(seen)))
+                read_bvh(written(tmp_path, {f"{len(seen)}/1.bvh": data}) / str(len(seen)))
             except ValueError as reason:
                 assert "\n" not in str(reason)
         return good.clips(Unit("1", (Held("1.bvh", data),), {"label": 0}))
 
     usable, why = fuzzed(texts, clips, good.skeleton, good.classes, times, seed=2)
     assert usable > times / 40 and len(why) >= 3, (usable, why)
-
-
-def test_fuzz(tmp_path):
-    fuzz(300, tmp_path)
-
-
-@pytest.mark.slow
-def test_fuzz_at_length(tmp_path):
-    fuzz(5000, tmp_path)
 
 
 # out again

@@ -11,7 +11,7 @@ import types
 
 import numpy as np
 import pytest
-from reading import fuzzed, gather
+from reading import AT_LENGTH, fuzzed, gather
 
 from skelbench.clips import SkeletonSet
 from skelbench.pyskl import outline, read_pyskl
@@ -305,7 +305,8 @@ def test_laughs(tmp_path):
     assert len(release.units) == 2 and {k: len(v) for k, v in release.left_out.items()} == {"an annotation that is no dictionary": 2}
 
 
-def fuzz(tmp_path, times):
+@AT_LENGTH
+def test_fuzz(tmp_path, times):
     path = tmp_path / "spoiled.pkl"
     good = [pickle.dumps(whole(3, joints=17, space=space, frames=1), protocol) for protocol in PROTOCOLS for space in (True, False)]
 
@@ -324,15 +325,6 @@ def fuzz(tmp_path, times):
         return found
     read, why = fuzzed(good, clips, COCO17, [f"class {k}" for k in range(10_000)], times)
     assert read > times / 40 and len(why) >= 3, (read, why)
-
-
-def test_fuzz(tmp_path):
-    fuzz(tmp_path, 300)
-
-
-@pytest.mark.slow
-def test_fuzz_at_length(tmp_path):
-    fuzz(tmp_path, 5000)
 
 
 def test_random_opcodes():

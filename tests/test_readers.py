@@ -4,7 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from reading import fuzzed, gather, written
+from reading import AT_LENGTH, fuzzed, gather, written
 
 from skelbench.clips import SkeletonSet, duplicates, leaked
 from skelbench.datasets import FORMATS, import_set, info, open_set
@@ -187,7 +187,8 @@ def test_a_bad_sbu_file_says_why(tmp_path, text, says):
 
 # whatever there is in a file
 
-def fuzz(times):
+@AT_LENGTH
+def test_fuzz(times):
     def ucla(data):
         joints, label = nw_ucla_joints(data)
         return [{"joints": joints[:, None], "name": "x", "label": label}]
@@ -197,15 +198,6 @@ def fuzz(times):
     good = [people(frames)[1].encode() for frames in (1, 6)]
     read, why = fuzzed(good, lambda data: [{"joints": sbu_joints(data), "name": "x", "label": 0}], NITE15, SBU_CLASSES, times)
     assert read > times / 20 and len(why) >= 3, (read, why)
-
-
-def test_fuzz():
-    fuzz(300)
-
-
-@pytest.mark.slow
-def test_fuzz_at_length():
-    fuzz(5000)
 
 
 # data sets

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from made_uwa3d import release as made
 from made_uwa3d import text
-from reading import fuzzed, gather, written
+from reading import AT_LENGTH, fuzzed, gather, written
 
 from skelbench.clips import SkeletonSet
 from skelbench.skeleton import NITE15
@@ -73,20 +73,12 @@ def test_a_large_file_is_refused_unread(tmp_path):
     assert left_out == {"larger than 20 MB": ["a01_s01_e01_v01.txt"]}
 
 
-def fuzz(times):
+@AT_LENGTH
+def test_fuzz(times):
     _, files = made(subjects=1)
     good = [content.encode() for content in files.values()]
     read, why = fuzzed(good, lambda data: [{"joints": uwa3d_joints(data)[:, None], "name": "x", "label": 0}], NITE15, CLASSES, times)
     assert read > times / 20 and len(why) >= 3, (read, why)
-
-
-def test_fuzz():
-    fuzz(300)
-
-
-@pytest.mark.slow
-def test_fuzz_at_length():
-    fuzz(5000)
 
 
 def test_unusable_is_the_only_error():
