@@ -17,9 +17,10 @@ setup(
     keywords=project["keywords"],
     license="Apache-2.0",
     packages=find_packages(include=[project["lib_name"], project["lib_name"] + ".*"]),
+    package_data={project["lib_name"]: ["rows/*.json"]},
     python_requires=">=" + project["min_python"],
     install_requires=project["requirements"].split(),
-    extras_require={"dev": project["dev_requirements"].split()},
+    extras_require={"dev": project["dev_requirements"].split(), "sweep": project["sweep_requirements"].split()},
     entry_points={"console_scripts": project["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

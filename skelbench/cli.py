@@ -123,7 +123,9 @@ def _training_commands(top):
 # %% ../nbs/70_cli.ipynb #cd963d07
 def _evaluation_commands(top):
     p = top.add_parser("evaluate", help="an honest number for a run")
-    p.add_argument("--with", dest="evaluation", default="linear", help="linear, nearest, cluster or segment")
+    p.add_argument("--with", dest="evaluation", default="linear",
+                   help="linear, nearest, finetune, semi, transfer, cluster, segment, health, reconstruct, gaps or generation_study")
+    p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the evaluation, as in schedule=convex, k=5, shares=[.01,.1]")
     p.add_argument("--model", choices=["gmm", "kmeans"], help="of the clusters (default: gmm)")
     p.add_argument("--representation", help="c, z_gen or z_clr")
     _common(p, run=True, data=True)
@@ -140,6 +142,26 @@ def _evaluation_commands(top):
     _common(p, run=True, data=True)
     p.set_defaults(run_command=commands.generate)
 
+# %% ../nbs/70_cli.ipynb #cd509990
+def _reproduce_command(top):
+    p = top.add_parser("reproduce", help="a table or figure of a paper: what is missing is run, and stands beside the paper's numbers")
+    p.add_argument("paper", nargs="?", help="swapclr, crrl, actclr, focovil")
+    p.add_argument("table", nargs="?", help="4, VIII, fig9")
+    p.add_argument("--list", action="store_true", help="all tables and figures, what they show, and whether they can be had here")
+    p.add_argument("--plan", action="store_true", help="only say what is missing and how long it will take")
+    p.add_argument("--data", help="a set folder (default: the rows' own, data/nw_ucla.skel)")
+    p.add_argument("--protocol", help="default: the rows' own")
+    p.add_argument("--target", help="of a transfer: the other set")
+    p.add_argument("--target-protocol", help="and its protocol")
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--preset", default="small", choices=["small", "paper"])
+    p.add_argument("--results", default="results", help="folder of folders of result files")
+    p.add_argument("--runs", default="runs", help="folder of run folders")
+    p.add_argument("--workers", type=int, default=1, help="processes side by side")
+    p.add_argument("--threads", type=int, help="of each worker (default: the machine's cores shared out)")
+    _common(p)
+    p.set_defaults(run_command=commands.reproduce)
+
 # %% ../nbs/70_cli.ipynb #3e3e96c4
 def _other_commands(top):
     p = top.add_parser("queue", help="measure the rows of a file whose results do not exist yet")
@@ -151,12 +173,18 @@ def _other_commands(top):
     p.add_argument("--only", help="rows in whose name this regular expression is found, as in '^table4'")
     p.add_argument("--list", action="store_true", help="only say what is missing")
     p.add_argument("--background", action="store_true", help="go on without this terminal")
+    p.add_argument("--cluster", choices=["local", "slurm"], help="through submitit: processes of this machine, or a Slurm queue")
+    p.add_argument("--hours", type=float, default=24, help="of each job of a cluster")
+    p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of a cluster, as in slurm_partition=gpu")
     _common(p)
     p.set_defaults(run_command=commands.queue)
     p = top.add_parser("report", help="results beside the papers' numbers")
-    p.add_argument("results", nargs="+", help="result files, or folders of them")
+    p.add_argument("results", nargs="+", metavar="RUN|RESULT", help="run folders, result files, or folders of them")
+    for kind in ("html", "csv", "latex"):
+        p.add_argument(f"--{kind}", metavar="FILE", help={"html": "also one page with tables, tests, confusions and players"}.get(kind, "also this file"))
     _common(p)
     p.set_defaults(run_command=commands.report)
+    _reproduce_command(top)
     p = top.add_parser("demo", help="the whole chain on the synthetic set, ending in a page to look at")
     p.add_argument("folder", nargs="?", default="demo")
     p.add_argument("--clips", type=int, default=1000)
@@ -229,7 +257,7 @@ def main(
     try:
         if arguments.json:
             print(json.dumps(result))
-        elif arguments.command != "report":
+        elif arguments.command not in ("report", "reproduce"):  # these have printed their tables
             show(result)
         sys.stdout.flush()
     except BrokenPipeError:  # somebody looked at the first lines only

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['MODELS', 'COVARIANCES', 'METRICS', 'ON', 'contingency', 'purity', 'adjusted_rand', 'mutual_information', 'assignment',
            'best_assignment_accuracy', 'silhouette', 'side_by_side', 'components_of', 'check_wishes', 'find_clusters',
-           'scores_of', 'row_of', 'beside_floors', 'cluster']
+           'scores_of', 'row_of', 'cluster']
 
-# %% ../nbs/51_clustering.ipynb #ebbac70f
-import copy
+# %% ../nbs/51_clustering.ipynb #b104d19b
 import time
 import warnings
 
@@ -23,8 +22,7 @@ from sklearn.mixture import GaussianMixture
 from torch.nn import functional as F
 
 from .clips import SkeletonSet, leaked
-from .evaluation import (FLOORS, check_split, content_key, describe, device_of, embed, fingerprint_of, frames_of, labels_of, method_of,
-                                  random_encoder, raw_coordinates, seed_of)
+from .evaluation import beside_floors, labels_of
 from .probes import standardised
 
 # %% ../nbs/51_clustering.ipynb #d0a12e75
@@ -210,39 +208,6 @@ def row_of(
         row |= {"leak_free": round(100 * found["accuracy"], 2), **{f"leak_free_{name}": value for name, value in found.items()}}
     return row
 
-# %% ../nbs/51_clustering.ipynb #14d2ac5d
-def beside_floors(
-    measured,  # function(features of a set) -> dictionary of numbers
-    run,  # `training.Run` or a method
-    train: SkeletonSet,  # training part
-    test: SkeletonSet,  # test part
-    settings: dict,  # for the record and for the cache
-    frames: int | None = None,  # None: the run's
-    representation: str | None = None,  # None: the method's own choice
-    protocol: str | None = None,  # a name for the result; None: the run's
-) -> dict:
-    "The numbers of the method, and under their names those of raw coordinates and of a random encoder: once in a process each."
-    method, frames, device = method_of(run), frames_of(run, frames), device_of(method_of(run))
-    check_split(train, test)
-
-    def known(key, features):
-        if key not in FLOORS: FLOORS[key] = measured(features())
-        return copy.deepcopy(FLOORS[key])
-
-    def raw(): return lambda part: raw_coordinates(part, frames or 50, device)
-
-    def untrained():
-        fresh = random_encoder(run, train)
-        return lambda part: embed(fresh, part, frames, representation)
-
-    same = ("cluster", content_key(train), content_key(test), frames, repr(sorted(settings.items())))
-    weights = (type(method), repr(sorted(getattr(method, "arguments", {}).items())), seed_of(run), representation)
-    row = measured(lambda part: embed(run, part, frames, representation))
-    return {"evaluation": "cluster", **describe(run, test, protocol), "fingerprint": fingerprint_of(train, test), **row,
-            "raw_coordinates": known((*same, "raw"), raw), "random_encoder": known((*same, *weights), untrained),
-            "clips": {"train": len(train), "test": len(test), "leaked": int(leaked(train, test).sum())},
-            "settings": {"frames": frames, "representation": representation or getattr(method, "representation", None), **settings}}
-
 # %% ../nbs/51_clustering.ipynb #29634f8c
 def cluster(
     run,  # `training.Run` or a method; frozen
@@ -274,4 +239,4 @@ def cluster(
     def measured(features):
         return row_of(None if on == "test" else features(train), features(test), *labels, twin, **settings)
 
-    return {**beside_floors(measured, run, train, test, settings, **which), "seconds": round(time.perf_counter() - began, 2)}
+    return {**beside_floors("cluster", measured, run, train, test, settings, **which), "seconds": round(time.perf_counter() - began, 2)}

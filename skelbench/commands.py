@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'method_class', 'words', 'build', 'pretrain', 'params', 'opened', 'evaluate', 'inpaint', 'generate',
-           'Builder', 'queue', 'report', 'demo']
+           'Builder', 'queue', 'report', 'reproduce', 'demo']
 
 # %% ../nbs/65_commands.ipynb #3c53dc44
 import argparse
 import json
-import re
 import sys
 import time
 from importlib import import_module
@@ -112,16 +111,14 @@ def opened(a):
 
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:
-    "`skelbench evaluate DIR --with linear|nearest|cluster|segment`"
-    from skelbench.bench import evaluate_job
+    "`skelbench evaluate DIR --with linear|nearest|finetune|semi|cluster|segment|health|... [--option schedule=convex]`"
+    from skelbench.bench import evaluate_job, mean_of
 
-    if a.evaluation not in ("linear", "nearest", "cluster", "segment"):
-        raise ValueError(f"no evaluation {a.evaluation!r}: there are linear, nearest, cluster and segment")
     if a.representation and a.evaluation == "segment":
         raise ValueError("segment reads features frame by frame: it has no --representation")
     if a.model and a.evaluation != "cluster":
         raise ValueError(f"--model is of cluster, not of {a.evaluation}")
-    wished = {"with": a.evaluation} | {k: v for k in ("representation", "model") if (v := getattr(a, k))}
+    wished = {"with": a.evaluation} | {k: v for k in ("representation", "model") if (v := getattr(a, k))} | words(a.option)
     folders = [Path(a.run)] if not Path(a.run).is_dir() or (Path(a.run) / "run.json").exists() else sorted(p.parent for p in Path(a.run).glob("*/run.json"))
     results = []
     for folder in folders or [Path(a.run)]:
@@ -129,8 +126,7 @@ def evaluate(a) -> dict:
         results.append(evaluate_job(run, train, test, wished))
     if len(results) == 1:
         return results[0]
-    mean = sum(r["official"] for r in results) / len(results)
-    return {**results[0], "official": mean, "splits": results}
+    return {**results[0], **mean_of(results), "splits": results}
 
 # %% ../nbs/65_commands.ipynb #6cf9503a
 def inpaint(a) -> dict:
@@ -168,10 +164,10 @@ class Builder:
 
 
 def queue(a) -> dict:
-    "`skelbench queue ROWS.json --results DIR`"
-    from skelbench.bench import missing, read_rows, run_queue
+    "`skelbench queue ROWS.json --results DIR [--cluster local|slurm]`"
+    from skelbench.bench import chosen_jobs, run_queue
 
-    left = [job for job in missing(read_rows(a.rows), a.results) if not a.only or re.search(a.only, job["row"])]
+    left = chosen_jobs(a.rows, a.results, a.only)
     if a.list:
         rows: dict = {}
         for job in left:
@@ -186,22 +182,55 @@ def queue(a) -> dict:
         with open(log, "ab") as out:
             process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
         return {"missing": len(left), "process": process.pid, "log": str(log)}
-    done, failed = run_queue(a.rows, Builder, runs=a.runs, results=a.results, workers=a.workers, threads=a.threads, device=a.device, only=a.only)
+    given = {"runs": a.runs, "results": a.results, "workers": a.workers, "threads": a.threads, "device": a.device, "only": a.only}
+    if a.cluster:
+        from skelbench.sweep import sweep
+
+        done, failed = sweep(a.rows, Builder, cluster=a.cluster, hours=a.hours, **given, **words(a.option))
+    else:
+        done, failed = run_queue(a.rows, Builder, **given)
     if failed:
         raise ValueError(f"{len(done)} results written, {len(failed)} rows failed: " + "; ".join(failed))
     return {"written": done}
 
 # %% ../nbs/65_commands.ipynb #0eeb0440
 def report(a) -> dict:
-    "`skelbench report RESULTS...`: result files and folders of them, beside the papers' numbers."
-    from skelbench.report import MEASURES, PUBLISHED, read_results, shown, table
+    "`skelbench report RUNS|RESULTS... [--html F] [--csv F] [--latex F]`: runs, result files and folders of them, beside the papers' numbers."
+    from skelbench.report import shown, tables, to_csv, to_latex
+    from skelbench.report_page import gather, report_page
+    from skelbench.storage import write_beside
 
-    results = [row for place in a.results for row in read_results(place)]
-    tables = {kind: table(results, kind) for kind in MEASURES if any(row["evaluation"] == kind for row in results)}
-    for kind, rows in tables.items() if not a.json else ():
-        published = [row for row in PUBLISHED if row["published"] == "the methods' papers"] if (rows["data"] == "nw_ucla").any() else ()
-        print(f"\n{kind}\n{shown(rows, kind, published).to_string(index=False)}")
-    return {kind: json.loads(rows.to_json(orient="records")) for kind, rows in tables.items()}
+    results, runs = gather(a.results, device=a.device)
+    found = tables(results)
+    if a.html:
+        report_page(results, a.html, runs=runs)
+    latex = lambda t: to_latex(shown(t["frame"], t["evaluation"], t["published"]), f"{t['evaluation']} on {t['data']}, {t['protocol']}")
+    for path, text in ((a.csv, lambda: to_csv(found)), (a.latex, lambda: "\n".join(map(latex, found)))):
+        if path:
+            write_beside(Path(path), lambda place, text=text: place.write_text(text(), encoding="utf-8"))
+    written = {kind: str(path) for kind in ("html", "csv", "latex") if (path := getattr(a, kind))}
+    for t in found if not a.json else ():
+        print(f"\n{t['evaluation']} · {t['data']} · {t['protocol']}\n{shown(t['frame'], t['evaluation'], t['published']).to_string(index=False)}")
+    for kind, path in written.items() if not a.json else ():
+        print(f"{kind}: {path}")
+    return {"tables": [t | {"frame": json.loads(t["frame"].to_json(orient="records"))} for t in found], **written}
+
+
+def reproduce(a) -> dict:
+    "`skelbench reproduce PAPER TABLE`, or `--list`: what is missing of a table is run, and stands beside the paper's numbers."
+    from skelbench.reproduce import listing
+    from skelbench.reproduce import reproduce as run_table
+
+    if a.list or not a.paper:
+        known = listing()
+        for row in known.to_dict("records") if not a.json else ():
+            print(f"{row['paper']} {row['table']}: {row['shows']} ({row['data']}); here: {row['here']}" + (f"; {row['why']}" if row["why"] else ""))
+        return {"tables": known.to_dict("records")}
+    if not a.table:
+        raise ValueError(f"which table of {a.paper}? `skelbench reproduce --list` names them")
+    target = {k: v for k in ("target", "target_protocol") if (v := getattr(a, k))}
+    return run_table(a.paper, a.table, Builder, data=a.data, protocol=a.protocol, seeds=a.seeds, preset=a.preset, results=a.results, runs=a.runs,
+                     workers=a.workers, threads=a.threads, device=a.device, plan=a.plan, say=(lambda line: None) if a.json else print, **target)
 
 
 def demo(a) -> dict:

@@ -3,9 +3,10 @@
 # %% auto #0
 __all__ = ['FLOORS', 'EVALUATIONS', 'method_of', 'frames_of', 'seed_of', 'device_of', 'check_skeleton', 'chunks_of', 'embed',
            'raw_coordinates', 'random_encoder', 'labels_of', 'check_split', 'content_key', 'fingerprint_of', 'describe',
-           'floor', 'judge', 'linear', 'nearest', 'evaluate']
+           'once', 'weights_of', 'looks_of', 'beside_floors', 'judge', 'linear', 'nearest', 'evaluate']
 
-# %% ../nbs/50_evaluation.ipynb #358e9cc1
+# %% ../nbs/50_evaluation.ipynb #ebbac70f
+import copy
 import hashlib
 import time
 from dataclasses import replace
@@ -18,9 +19,11 @@ from torch import nn
 from . import __version__
 from .clips import SkeletonSet, leaked
 from .geometry import align_body, min_max
-from .probes import fit_linear, linear_scores, nearest_labels, nearest_rows, stream_scores  # noqa: F401 (also reached from here)
-from .results import Result, accuracies, average, confusion, percent, wilson  # noqa: F401
+from .probes import (fit_linear, linear_probe, linear_scores, nearest_labels, nearest_rows, schedule_of,  # noqa: F401
+                              stream_scores)  # some are also reached from here
+from .results import ROWS, Result, accuracies, average, confusion, confusion_difference, percent, wilson  # noqa: F401
 from .streams import fixed_length
+from .unseen import check_unseen
 
 # %% ../nbs/50_evaluation.ipynb #324df496
 def method_of(
@@ -173,26 +176,76 @@ def describe(
     run,  # `training.Run` or a method
     data: SkeletonSet,  # what is evaluated: its name
     protocol: str | None = None,  # None: the run's own
+    train: SkeletonSet | None = None,  # names the split by the clips of both parts where nobody else names it
 ) -> dict:
     "What every result names: method, data, protocol, seed, epochs, device, version."
     method, info = method_of(run), getattr(run, "info", None) or {}
+    split = "not named" if train is None else f"split {content_key(train)}/{content_key(data)}"
     return {"method": info.get("method") or type(method).__name__, "data": data.name,
-            "protocol": protocol or info.get("protocol") or "not named", "seed": seed_of(run),
+            "protocol": protocol or info.get("protocol") or split, "seed": seed_of(run),
             "epochs": 0 if isinstance(run, nn.Module) else run.recipe.epochs, "device": str(device_of(method)), "version": __version__}
 
 # %% ../nbs/50_evaluation.ipynb #b3d8da97
 FLOORS: dict = {}  # what was already measured in this process: key -> accuracies
 
 
-def floor(key, classify, features, twin):
-    "Accuracies of one floor, computed at the first call; `features()` gives the function from a set to its features."
-    if key not in FLOORS: FLOORS[key] = accuracies(classify(features())[0], twin)
-    return dict(FLOORS[key])
+def once(key, compute):
+    "What belongs to a key, computed at the first call of a process; a copy for everyone."
+    if key not in FLOORS: FLOORS[key] = compute()
+    return copy.deepcopy(FLOORS[key])
 
 
+def weights_of(run, *more) -> tuple:
+    "A key of a run's random encoder: nothing of it depends on how the run was trained."
+    method = method_of(run)
+    return (type(method), repr(sorted(getattr(method, "arguments", {}).items())), seed_of(run), *more)
+
+
+def looks_of(
+    run,  # `training.Run` or a method
+    train: SkeletonSet,  # what a fresh method's `prepare` looks at
+    frames: int | None = None,  # frames after resampling
+    representation: str | None = None,  # of `embed`
+) -> dict:  # method, raw_coordinates, random_encoder -> (key, function that gives a function from a set to its features (N, S, D))
+    "The three ways in which every evaluation looks at clips. The floors cost nothing before they are asked."
+    device, frames = device_of(method_of(run)), frames_of(run, frames)
+
+    def untrained():
+        fresh = random_encoder(run, train)
+        return lambda part: embed(fresh, part, frames, representation)
+
+    return {"method": ((), lambda: lambda part: embed(run, part, frames, representation)),
+            "raw_coordinates": (("raw",), lambda: lambda part: raw_coordinates(part, frames or 50, device)),
+            "random_encoder": (weights_of(run, representation), untrained)}
+
+# %% ../nbs/50_evaluation.ipynb #14d2ac5d
+def beside_floors(
+    evaluation: str,  # its name
+    measured,  # function(function from a set to its features) -> dictionary of plain numbers and words
+    run,  # `training.Run` or a method
+    train: SkeletonSet,  # training part
+    test: SkeletonSet,  # test part
+    settings: dict,  # for the record and for the cache
+    frames: int | None = None,  # None: the run's
+    representation: str | None = None,  # None: the method's own choice
+    protocol: str | None = None,  # a name for the result; None: the run's
+) -> dict:
+    "The numbers of the method, and under their names those of raw coordinates and of a random encoder: once in a process each."
+    method, frames = method_of(run), frames_of(run, frames)
+    check_split(train, test)
+    checked, looks = check_unseen(run, test, train), looks_of(run, train, frames, representation)
+    same = (evaluation, content_key(train), content_key(test), frames, repr(sorted(settings.items())))
+    found = measured(looks["method"][1]())
+    floors = {row: once((*same, *key), lambda make=make: measured(make())) for row, (key, make) in looks.items() if row in ROWS}
+    return {"evaluation": evaluation, **describe(run, test, protocol), "fingerprint": fingerprint_of(train, test), **found, **floors,
+            "clips": {"train": len(train), "test": len(test), "leaked": int(leaked(train, test).sum())},
+            "settings": {"frames": frames, "representation": representation or getattr(method, "representation", None), **settings, "checked_unseen": checked}}
+
+# %% ../nbs/50_evaluation.ipynb #aa8f8f91
 def judge(
     evaluation: str,  # its name
-    classify,  # (train features, labels, test features, test labels) -> right (E, N') bool, predicted (N',)
+    classify,  # (train features, labels, test features, test labels) -> right (E, N') bool, predicted (N',); where it
+    # can say, also what each stream alone would predict (S, N') and the streams' weights (S,) that sum to 1
     run,  # `training.Run` or a method
     train: SkeletonSet,  # training part
     test: SkeletonSet,  # test part
@@ -204,46 +257,57 @@ def judge(
     "One classifier on the method's features, on raw coordinates and on a random encoder's."
     began, method, frames, device = time.perf_counter(), method_of(run), frames_of(run, frames), device_of(method_of(run))
     check_split(train, test)
+    checked, looks = check_unseen(run, test, train), looks_of(run, train, frames, representation)
     labels, truth, twin = labels_of(train), labels_of(test), torch.as_tensor(leaked(train, test).copy())
-    def measured(features): return classify(features(train), labels.to(device), features(test), truth.to(device))
-    def raw(): return lambda part: raw_coordinates(part, frames or 50, device)
-    def untrained():
-        fresh = random_encoder(run, train)
-        return lambda part: embed(fresh, part, frames, representation)
-    right, predicted = (x.cpu() for x in measured(lambda part: embed(run, part, frames, representation)))
+    def measured(make): return classify((features := make())(train), labels.to(device), features(test), truth.to(device))
+    right, predicted, *alone = (x.cpu() for x in measured(looks["method"][1]))
+    streams = [accuracies((one == truth)[None], twin) | {"weight": round(float(weight), 4)} for one, weight in zip(*alone, strict=True)] if alone else []
+    if len(names := tuple(getattr(method, "streams", ()))) == len(streams): streams = [{"stream": n} | row for n, row in zip(names, streams, strict=True)]
     same = (evaluation, content_key(train), content_key(test), frames, repr(sorted(settings.items())))
-    weights = (type(method), repr(sorted(getattr(method, "arguments", {}).items())), seed_of(run), representation)
+    floors = {row: once((*same, *key), lambda make=make: accuracies(measured(make)[0], twin)) for row, (key, make) in looks.items() if row in ROWS}
     return Result(
-        evaluation, **describe(run, test, protocol), fingerprint=fingerprint_of(train, test), **accuracies(right, twin),
-        raw_coordinates=floor((*same, "raw"), measured, raw, twin), random_encoder=floor((*same, *weights), measured, untrained, twin),
-        clips={"train": len(train), "test": len(test), "leaked": int(twin.sum())},
-        settings={"frames": frames, "representation": representation or getattr(method, "representation", None), **settings},
+        evaluation, **describe(run, test, protocol, train), fingerprint=fingerprint_of(train, test), **accuracies(right, twin), **floors,
+        clips={"train": len(train), "test": len(test), "leaked": int(twin.sum())}, streams=streams if len(streams) > 1 else None,
+        settings={"frames": frames, "representation": representation or getattr(method, "representation", None), **settings, "checked_unseen": checked},
         per_class={name: percent(right[-1][truth == k]) for k, name in enumerate(test.classes) if (truth == k).any()},
-        predicted=predicted, truth=truth, twin=twin, curve=100 * right.float().mean(1), seconds=round(time.perf_counter() - began, 2))
+        predicted=predicted, truth=truth, twin=twin, names=test.table["name"].tolist(), curve=100 * right.float().mean(1),
+        seconds=round(time.perf_counter() - began, 2))
 
 # %% ../nbs/50_evaluation.ipynb #dde211a6
 def linear(
     run,  # `training.Run` or a method
     train: SkeletonSet,  # training part: the classifier learns here
     test: SkeletonSet,  # test part
-    epochs: int = 500,  # SwapCLR IV-A.5
-    batch_size: int | None = None,  # clips; None: all at once. See Choices of `probes`
-    standardise: str | None = "stream",  # features by their spread on training clips: stream | number | None. See there
-    combine: str = "probabilities",  # what is averaged over the streams: probabilities | logits
-    seed: int = 0,  # of the order of clips where there are batches
+    epochs: int | None = None,  # this, the next and learning_rate: None is what the schedule says
+    batch_size: int | None = None,  # clips; 0: all at once
+    standardise: str | None = "stream",  # features by their spread on training clips: stream | number | None. See Choices of `probes`
+    combine: str = "probabilities",  # what is fused over the streams: probabilities | logits
+    seed: int = 0,  # of the order of clips where there are batches, and of the folds of `learned`
     progress: bool = False,  # show a bar
+    schedule: str = "swapclr",  # swapclr (IV-A.5) | aimclr | crrl | convex: see `probes.SCHEDULES`
+    learning_rate: float | None = None,
+    fuse="equal",  # streams: equal | a weight a stream, such as (.6, .6, .4) | learned on training clips
+    l2: float | None = None,  # of the convex schedule; None: 1 / training clips
     **which,  # frames, representation, protocol: None or absent means the run's own
 ) -> Result:
-    """Linear evaluation as in SwapCLR IV-A.5, beside raw coordinates and a random encoder.
+    """Linear evaluation, as in SwapCLR IV-A.5 by default, each stream's and all fused, beside raw coordinates and a random encoder.
 
-    Raises ValueError for an empty part, a foreign skeleton, or a test class without training clips.
-    """
-    settings = {"epochs": epochs, "batch_size": batch_size, "standardise": standardise, "combine": combine, "seed": seed}
+    Raises ValueError for an empty part, a foreign skeleton, a test class without training clips, a wrong number of weights, an unknown word."""
+    plan = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    known, words = schedule_of(schedule, **plan), fuse if isinstance(fuse, str) else [float(w) for w in fuse]
+    settings = {"schedule": schedule, **{k: known[k] or None for k in plan if k in known}, "standardise": standardise, "combine": combine,
+                "fuse": words, "seed": seed} | ({"l2": l2 or "1 / training clips"} if schedule == "convex" else {})
+    several = train.table.groupby("label")["content"].nunique()
+    if words == "learned" and (few := several[several < 2].index.tolist()):
+        raise ValueError(f"fuse='learned' needs two training clips of every class, but there is one of {', '.join(train.classes[k] for k in few)}")
+    copies, asked = pd.factorize(train.table["content"])[0], []
 
     def classify(features, labels, test_features, truth):
-        scores, right = linear_scores(features, labels, test_features, classes=len(train.classes), test_labels=truth,
-                                      progress=progress, **settings)
-        return right, scores.argmax(1)
+        asked.append(features.shape[1])  # the run itself is asked first; the raw coordinates have one stream, whatever its number
+        weights = words if len(asked) == 1 or features.shape[1] == asked[0] else "equal"
+        probe = linear_probe(features, labels, test_features, len(train.classes), combine, standardise, weights, truth, copies,
+                             schedule=schedule, **plan, l2=l2, seed=seed, progress=progress)
+        return probe.right, probe.scores.argmax(1), probe.each, probe.weights
 
     return judge("linear", classify, run, train, test, settings, **which)
 
@@ -252,14 +316,17 @@ def nearest(
     run,  # `training.Run` or a method
     train: SkeletonSet,  # training part: the bank
     test: SkeletonSet,  # test part
+    k: int = 1,  # neighbours, 1 to all training clips
     **which,  # frames, representation, protocol: None or absent means the run's own
 ) -> Result:
-    "1-NN by cosine over all training clips, beside raw coordinates and a random encoder. Raises as `linear` does."
+    "k-NN by cosine over all training clips, each stream's and all together, beside raw coordinates and a random encoder. Raises as `linear` does."
     def classify(features, labels, test_features, truth):
-        predicted = nearest_labels(features, labels, test_features)
-        return (predicted == truth)[None], predicted
+        predicted = nearest_labels(features, labels, test_features, k)
+        streams = features.shape[1]
+        alone = [nearest_labels(features[:, [s]], labels, test_features[:, [s]], k) for s in range(streams)] if streams > 1 else [predicted]
+        return (predicted == truth)[None], predicted, torch.stack(alone), torch.full((streams,), 1 / streams)
 
-    return judge("nearest", classify, run, train, test, {}, **which)
+    return judge("nearest", classify, run, train, test, {"k": k}, **which)
 
 # %% ../nbs/50_evaluation.ipynb #33f077ff
 EVALUATIONS = {"linear": linear, "nearest": nearest}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from .clips import SkeletonBatch, SkeletonSet
-from .evaluation import FLOORS, check_skeleton, describe, device_of, fingerprint_of, frames_of, method_of, random_encoder, seed_of
+from .evaluation import check_skeleton, describe, device_of, fingerprint_of, frames_of, method_of, once, random_encoder, weights_of
 from .geometry import align_body, min_max, rotation_about
 from .preparation import evaluating
 from .probes import linear_scores
@@ -371,13 +371,11 @@ def segment(
     def raw(): return lambda part, keep: raw_frames(part, window, keep=keep, device=device_of(method))
     def untrained(): return of(random_encoder(run, train if isinstance(train, SkeletonSet) and train.frame_labels is None else cut(learned)))
     def floor(features, *key):  # what does not depend on the run's weights is computed once in a process
-        key = ("segment", content_of(learned), content_of(judged), repr(settings), *key)
-        if key not in FLOORS: FLOORS[key] = figures_of(guess(features()), judged, twin)
-        return dict(FLOORS[key])
+        return once(("segment", content_of(learned), content_of(judged), repr(settings), *key), lambda: figures_of(guess(features()), judged, twin))
     found, sets = guess(of(run)), all(isinstance(x, SkeletonSet) for x in (train, test))
     return Segmentation(
         "segment", **describe(run, judged, protocol), fingerprint=fingerprint_of(train, test) if sets else content_of(learned) + content_of(judged),
         **figures_of(found, judged, twin), **counts_of(learned, judged, twin), settings=settings, raw_coordinates=floor(raw, "raw"),
-        random_encoder=floor(untrained, type(method), repr(sorted(getattr(method, "arguments", {}).items())), seed_of(run)),
+        random_encoder=floor(untrained, *weights_of(run)),
         per_class={name: percent((found == k)[judged.labels == k]) for k, name in enumerate(judged.classes) if (judged.labels == k).any()},
         predicted=found[which], truth=judged.labels[which], twin=twin[which], seconds=round(time.perf_counter() - began, 2))

@@ -65,6 +65,47 @@ def test_evaluate_clusters(capsys, chain):
     assert status == 2 and "--model" in err
 
 
+def test_any_evaluation_by_its_options(capsys, chain):
+    status, result, err = said(capsys, "evaluate", chain / "run", "--option", "schedule=convex", "--option", "fuse=learned", "--json")
+    assert status == 0, err
+    assert result["settings"]["schedule"] == "convex" and len(result["streams"]) == 3 and len(result["predictions"]["clips"]) == result["clips"]["test"]
+    status, result, err = said(capsys, "evaluate", chain / "run", "--with", "health", "--json")
+    assert status == 0 and result["evaluation"] == "health", err
+    for wrong, expected in ((("--with", "nearest", "--option", "k=1000"), "k must be"), (("--option", "schedule=best"), "swapclr, aimclr"),
+                            (("--with", "nearest", "--option", "neighbours=3"), "neighbours")):
+        status, _, err = said(capsys, "evaluate", chain / "run", *wrong)
+        assert status == 2 and expected in err and err.count("\n") == 1, err
+
+
+def test_report_of_a_run_and_of_results(capsys, chain, tmp_path):
+    status, result, err = said(capsys, "report", chain / "run", *(w for k, end in (("html", "html"), ("csv", "csv"), ("latex", "tex"))
+                                                               for w in (f"--{k}", tmp_path / f"a.{end}")), "--json")
+    assert status == 0, err
+    assert {t["evaluation"] for t in result["tables"]} == {"linear", "nearest"} and all(t["protocol"] == "xview" for t in result["tables"])
+    page = (tmp_path / "a.html").read_text()
+    assert "random encoder" in page and "http://" not in page.replace("http://www.w3.org", "")
+    assert "official" in (tmp_path / "a.csv").read_text() and "toprule" in (tmp_path / "a.tex").read_text()
+    status = main(["report", str(ROOT / "nbs" / "results" / "nw_ucla_choices")])
+    out, _ = capsys.readouterr()
+    assert status == 0 and "linear · nw_ucla · cameras:1/2" in out and "1 seed" in out
+    (tmp_path / "broken.json").write_text("{")
+    status, _, err = said(capsys, "report", tmp_path / "broken.json")
+    assert status == 2 and "broken.json" in err
+
+
+def test_reproduce_says_what_there_is_and_what_is_missing(capsys, chain, tmp_path):
+    status, known, _ = said(capsys, "reproduce", "--list", "--json")
+    assert status == 0 and len(known["tables"]) > 40 and {row["paper"] for row in known["tables"]} == {"swapclr", "crrl", "actclr", "focovil"}
+    status, found, err = said(capsys, "reproduce", "crrl", "VIII", "--results", ROOT / "nbs" / "results", "--json")
+    assert status == 0 and found["planned"] == 0 and found["rows"][0]["row"] == "Rand-Enc", err
+    status, plan, err = said(capsys, "reproduce", "swapclr", "table 6", "--data", chain / "a.skel", "--protocol", "xview", "--seeds", "1", "--plan",
+                             "--results", tmp_path / "results", "--runs", tmp_path / "runs", "--json")
+    assert status == 0 and plan["planned"] and not plan["written"] and not (tmp_path / "runs").exists(), err
+    for wrong, expected in ((("crrl",), "--list"), (("crrl", "table 99"), "table 99"), (("nobody", "1"), "swapclr")):
+        status, _, err = said(capsys, "reproduce", *wrong)
+        assert status == 2 and expected in err and err.count("\n") == 1, err
+
+
 def test_inpaint_and_generate(capsys, chain):
     status, result, _ = said(capsys, "inpaint", chain / "run", "--drop", "10:20", "--json")
     assert status == 0 and {"model", "linear", "hold_last"} <= set(result)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from skelbench import clustering
+from skelbench import evaluation
 from skelbench.clips import SkeletonSet
 from skelbench.clustering import (
     MODELS,
@@ -274,7 +274,7 @@ def made(cameras, seed=0, skeleton="body17", copies=(), classes=3):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(clustering, "FLOORS", {})
+    monkeypatch.setattr(evaluation, "FLOORS", {})
     torch.manual_seed(0)
     data = made([1 + i // 36 for i in range(66)])
     return SimpleNamespace(data=data, pair=data.split("xview"), method=Tiny(data.skeleton))
@@ -334,8 +334,8 @@ def test_planted_twins_are_left_out(tiny):
 
 
 def test_floors_are_measured_once_but_not_mixed_up(tiny, monkeypatch):
-    calls, real = [], clustering.raw_coordinates
-    monkeypatch.setattr(clustering, "raw_coordinates", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    calls, real = [], evaluation.raw_coordinates
+    monkeypatch.setattr(evaluation, "raw_coordinates", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
     first = cluster(tiny.method, *tiny.pair, restarts=2)
     first["raw_coordinates"]["spread"]["purity"] = "spoilt"  # what is handed out is a copy
     assert cluster(tiny.method, *tiny.pair, restarts=2)["raw_coordinates"]["spread"]["purity"] != "spoilt" and len(calls) == 1
@@ -345,9 +345,9 @@ def test_floors_are_measured_once_but_not_mixed_up(tiny, monkeypatch):
     assert len(calls) == 4
     cluster(tiny.method, *tiny.pair, restarts=2, on="both")
     assert len(calls) == 6  # train and test
-    known = len(clustering.FLOORS)
+    known = len(evaluation.FLOORS)
     cluster(Tiny(tiny.data.skeleton, width=5), *tiny.pair, restarts=2)
-    assert len(clustering.FLOORS) == known + 1  # another architecture: another random encoder
+    assert len(evaluation.FLOORS) == known + 1  # another architecture: another random encoder
 
 
 def test_bad_input_is_one_clear_error(tiny):

@@ -12,7 +12,7 @@ from skelbench.clips import SkeletonSet
 from skelbench.evaluation import embed, evaluate, labels_of, linear, nearest, random_encoder, raw_coordinates
 from skelbench.probes import fit_linear, linear_scores, nearest_labels, nearest_rows, standardised, stream_scores
 from skelbench.recipe import Recipe
-from skelbench.results import Result, accuracies, average, confusion, percent, wilson
+from skelbench.results import NAMED, Result, accuracies, average, check_named, confusion, confusion_difference, percent, predictions_of, wilson
 from skelbench.skeleton import get_skeleton
 
 
@@ -73,7 +73,7 @@ def test_streams_trained_at_once_are_streams_trained_alone():
 
 def test_fit_linear_against_torch_modules_one_stream_after_the_other():
     features, labels = toy(clips=90)
-    weight, bias = fit_linear(features, labels, 4, epochs=8, drop_epoch=5, batch_size=25, seed=3)
+    weight, bias = fit_linear(features, labels, 4, epochs=8, drops=(5,), batch_size=25, seed=3)
     for s in range(3):
         layer = nn.Linear(5, 4)
         nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
@@ -220,6 +220,68 @@ def test_result_prints_serialises_and_reads_like_a_dictionary(tiny):
     assert known["per_class"]["class 1"] == percent((result.predicted == 1)[result.truth == 1])
 
 
+def test_predictions_are_written_in_order_with_names(tiny):
+    result = linear(tiny.method, *tiny.pair, epochs=5, protocol="xview")
+    known = json.loads(json.dumps(result.to_dict()))
+    found = known["predictions"]
+    assert set(found) == {"clips", "truth", "predicted", "leaked"} and {len(v) for v in found.values()} == {24}
+    assert found["clips"] == [f"clip{i}" for i in range(36, 60)] and found["truth"] == labels_of(tiny.pair[1]).tolist()
+    assert known["official"] == percent(torch.tensor(found["truth"]) == torch.tensor(found["predicted"]))
+    assert found == predictions_of(result) == predictions_of(known)
+    assert torch.equal(confusion(known, 3), confusion(result, 3))
+    whole = evaluate(tiny.method, tiny.data, "folds:subject/4", "nearest").to_dict()
+    names = [name for _, _, test in tiny.data.splits("folds:subject/4") for name in test.table["name"]]
+    assert whole["predictions"]["clips"] == names and all("predictions" not in part for part in whole["parts"])
+
+
+def test_leaked_clips_are_marked_in_the_predictions(tiny):
+    data = made([i % 3 for i in range(60)], [1 + i // 36 for i in range(60)], copies=[(0, 39), (5, 41)])
+    found = predictions_of(nearest(tiny.method, *data.split("xview")))
+    assert [name for name, twin in zip(found["clips"], found["leaked"]) if twin] == ["clip39", "clip41"]
+
+
+@pytest.mark.parametrize("name", ("fingerprint", "protocol", "data", "method", "version", "seed", "epochs", "device", "settings", "raw_coordinates"))
+def test_a_result_that_says_too_little_cannot_be_made_or_written(tiny, name):
+    result = nearest(tiny.method, *tiny.pair)
+    values = {k: getattr(result, k) for k in vars(result)}
+    for empty in (None, ""):
+        with pytest.raises(ValueError, match=f"no {name}$"):
+            Result(**values | {name: empty})
+    with pytest.raises(ValueError, match=f"no {name}$"):
+        Result(**{k: v for k, v in values.items() if k != name})
+    setattr(result, name, None)
+    with pytest.raises(ValueError, match=f"no {name}$"):
+        result.to_dict()
+
+
+def test_everything_that_is_missing_is_named_at_once():
+    with pytest.raises(ValueError, match="no data, protocol$"):
+        check_named(dict.fromkeys(NAMED, 0) | {"data": "", "protocol": None})  # a seed of 0 is a seed
+
+
+def test_a_split_that_nobody_named_is_named_by_its_clips(tiny):
+    train, test = tiny.pair
+    first, again, other = nearest(tiny.method, train, test), nearest(tiny.method, train, test), nearest(tiny.method, train, test.select(list(range(20))))
+    assert first.protocol == again.protocol != other.protocol and first.protocol.startswith("split ")
+
+
+def test_confusion_difference_against_a_slow_loop_and_refusals(tiny):
+    a, b = linear(tiny.method, *tiny.pair, epochs=2), nearest(tiny.method, *tiny.pair)
+    b.predicted[:5] = (b.predicted[:5] + 1) % 3
+    slow = torch.zeros(3, 3, dtype=torch.long)
+    for truth, first, second in zip(a.truth, a.predicted, b.predicted):
+        slow[truth, first] += 1
+        slow[truth, second] -= 1
+    assert torch.equal(confusion_difference(a, b.to_dict(), 3), slow) and slow.any()
+    with pytest.raises(ValueError, match="not of the same test clips"):
+        confusion_difference(a, nearest(tiny.method, tiny.pair[0], tiny.pair[1].select(list(range(20)))), 3)
+    old = {k: v for k, v in a.to_dict().items() if k != "predictions"}
+    with pytest.raises(ValueError, match="^swapclr, seed 3 has no predictions: measure it again$"):
+        confusion(old | {"row": "swapclr, seed 3"}, 3)
+    with pytest.raises(ValueError, match="labels up to 2"):
+        confusion(a, 2)
+
+
 # --- evaluation -----------------------------------------------------------------------------------------------------
 
 def test_embed_is_frozen_in_order_and_whole(tiny):
@@ -255,6 +317,62 @@ def test_random_encoder_is_fresh_repeatable_and_leaves_the_generator_alone(tiny)
     assert torch.equal(first.layer.weight, second.layer.weight) and not torch.equal(first.layer.weight, other.layer.weight)
     assert not torch.equal(first.layer.weight, tiny.method.layer.weight)
     assert first.prepared == 36 and first.arguments == tiny.method.arguments and not first.training
+
+
+def test_every_stream_alone_beside_the_fusion(tiny):
+    result = linear(tiny.method, *tiny.pair, epochs=30, fuse=(3, 1), protocol="xview")
+    assert [row["weight"] for row in result.streams] == [0.75, 0.25] and result.settings["fuse"] == [3.0, 1.0]
+    alone = linear(tiny.method, *tiny.pair, epochs=30, representation="mean", protocol="xview")  # the first stream only
+    assert alone.streams is None and "streams" not in alone.to_dict() and alone.official == result.streams[0]["official"]
+    assert len(nearest(tiny.method, *tiny.pair).streams) == 2
+    whole = evaluate(tiny.method, tiny.data, "folds:subject/4", "linear", epochs=5)
+    assert whole.streams[1]["official"] == round(np.mean([part["streams"][1]["official"] for part in whole.parts]), 2)
+    for weights, sentence in (((1, 1, 1), "3 fusion weights for 2 streams"), ((1,), "1 fusion weights for 2 streams"), ((-1, 1), "0 or above"),
+                              ("both", "equal, learned or one weight a stream")):
+        with pytest.raises(ValueError, match=sentence):
+            linear(tiny.method, *tiny.pair, epochs=2, fuse=weights)
+    with pytest.raises(ValueError, match="3 fusion weights for 1 stream:"):
+        linear(tiny.method, *tiny.pair, epochs=2, fuse=(1, 1, 1), representation="mean")
+
+
+def test_learned_fusion_does_not_see_the_test_clips(tiny, monkeypatch):
+    from skelbench import probes
+
+    seen, real = [], probes.best_weights
+    monkeypatch.setattr(probes, "best_weights", lambda scores, labels, combine: (seen.append((scores, labels)), real(scores, labels, combine))[1])
+    first = linear(tiny.method, *tiny.pair, epochs=10, fuse="learned")
+    again = linear(tiny.method, tiny.pair[0], tiny.pair[1].select(list(range(20))), epochs=10, fuse="learned")
+    assert [row["weight"] for row in first.streams] == [row["weight"] for row in again.streams]
+    assert all(torch.equal(labels, labels_of(tiny.pair[0])) for _, labels in seen)
+
+
+def test_schedules_are_reached_and_recorded(tiny):
+    result = linear(tiny.method, *tiny.pair, schedule="crrl", epochs=3)
+    assert {k: result.settings[k] for k in ("schedule", "epochs", "learning_rate", "batch_size")} == {
+        "schedule": "crrl", "epochs": 3, "learning_rate": 0.1, "batch_size": 16}
+    default = linear(tiny.method, *tiny.pair)
+    assert {k: default.settings[k] for k in ("schedule", "epochs", "learning_rate", "batch_size")} == {
+        "schedule": "swapclr", "epochs": 500, "learning_rate": 0.1, "batch_size": None}
+    convex = linear(tiny.method, *tiny.pair, schedule="convex")
+    assert convex.curve.shape == (1,) and convex.best_on_test is None and convex.settings["l2"] == "1 / training clips"
+    assert nearest(tiny.method, *tiny.pair, k=5).settings["k"] == 5
+    with pytest.raises(ValueError, match="swapclr, aimclr, crrl, convex"):
+        linear(tiny.method, *tiny.pair, schedule="adamw")
+
+
+def test_one_clip_a_class(tiny):
+    train, test = tiny.pair
+    one = train.select([0, 1, 2])  # labels 0, 1, 2
+    assert nearest(tiny.method, one, test).clips["train"] == 3
+    for schedule in ("swapclr", "crrl", "convex"):
+        assert linear(tiny.method, one, test, schedule=schedule, epochs=200).official > 33
+    with pytest.raises(ValueError, match="two training clips of every class, but there is one of class 0, class 1, class 2"):
+        linear(tiny.method, one, test, fuse="learned")
+    with pytest.raises(ValueError, match="k must be from 1 to the 3 training clips in the bank, got 5"):
+        nearest(tiny.method, one, test, k=5)
+    copies = made([0, 1, 2, 0, 1, 2] + [i % 3 for i in range(9)], [1] * 6 + [2] * 9, copies=[(0, 3)])
+    with pytest.raises(ValueError, match="but there is one of class 0$"):  # two clips, one content
+        linear(tiny.method, *copies.split("xview"), fuse="learned")
 
 
 def test_floors_are_measured_once_but_not_mixed_up(tiny, monkeypatch):

@@ -11,7 +11,21 @@ from torch import nn
 from skelbench import inpainting as ip
 from skelbench.clips import SkeletonBatch
 from skelbench.generation import as_clips, between_samples, comparable, distance_mm, evaluate_generation, generate, halves, same_class_pairs
-from skelbench.report import PUBLISHED, read_result, read_results, shown, table, to_html, to_markdown
+from skelbench.report import (
+    MAIN,
+    MEASURES,
+    PUBLISHED,
+    published_on,
+    read_result,
+    read_results,
+    shown,
+    table,
+    tables,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from skelbench.skeleton import get_skeleton
 from skelbench.streams import fixed_length
 
@@ -322,7 +336,7 @@ def test_clusters_of_both_models_stand_apart(tmp_path):
     frame = table(read_results(tmp_path), "cluster")
     assert len(frame) == 6
     raw = frame[frame["row"] == "raw coordinates"].set_index("setting")
-    assert raw.loc["gmm", "purity"] == pytest.approx(.5) and raw.loc["kmeans", "purity"] == pytest.approx(.4)
+    assert raw.loc["gmm, on test", "purity"] == pytest.approx(.5) and raw.loc["kmeans, on test", "purity"] == pytest.approx(.4)
     text = to_markdown(shown(frame, "cluster", [p for p in PUBLISHED if p["published"] == "FoCoViL, Table 7"]))
     assert "| 0.600 | 0.400 |" in text and "| FoCoViL, kmeans |  | 0.618 | 0.478 |" in text
 
@@ -336,12 +350,75 @@ def test_rows_that_differ_are_not_averaged(tmp_path):
     with pytest.raises(ValueError, match="twice.json and x.json|x.json and twice.json"):
         table(read_results(tmp_path))
     with pytest.raises(ValueError, match="linear, nearest, cluster, segment, inpainting, generation"):
-        table([], "finetune")
+        table([], "magic")
+
+
+def test_other_protocols_and_data_are_other_tables():
+    results = [result_of("a"), result_of("b"), result_of("a", protocol="q"), result_of("a", fingerprint="g"), result_of("a", data="e"),
+               result_of("a", evaluation="nearest")]
+    results = [r | {"file": str(k)} for k, r in enumerate(results)]
+    found = tables(results, ())
+    assert [(t["evaluation"], t["data"], t["fingerprint"], t["protocol"]) for t in found] == [
+        ("linear", "d", "f", "p"), ("linear", "d", "f", "q"), ("linear", "d", "g", "p"), ("linear", "e", "f", "p"), ("nearest", "d", "f", "p")]
+    assert list(found[0]["frame"]["row"]) == ["a", "b", "raw coordinates", "random encoder"]
+    for t in found:
+        assert all(len(set(t["frame"][k])) == 1 for k in ("data", "fingerprint", "protocol"))
+
+
+def test_supervised_networks_are_the_ceiling():
+    scratch = {"official": 88.0, "leak_free": 90.0}
+    def settings(k, share): return {"share": share, "labels_seed": k, "epochs": 30, "from_scratch": scratch}
+    learned = [result_of(seed=k, evaluation="finetune", file=f"t{k}", settings=settings(k, share)) for k, share in ((0, 1.0), (1, 1.0), (2, .1))]
+    alone = result_of(evaluation="supervised", official=86.0, file="s", settings={"labels_seed": 5, "epochs": 30})
+    elsewhere = [r | {"protocol": "q", "file": r["file"] + "q"} for r in learned[:1]]
+    frame = table([result_of(file="l"), *learned, alone, *elsewhere]).set_index("row")
+    assert list(frame.index) == ["a", "with labels, from scratch: m", "raw coordinates", "random encoder"]
+    line = frame.loc["with labels, from scratch: m"]
+    assert (line["seeds"], line["epochs"]) == (3, 30) and line["official"] == pytest.approx((88 + 88 + 86) / 3)
+    assert "a" in table(learned, "finetune")["row"].to_list() and not table(learned, "semi").shape[0]
+
+
+def test_every_share_of_labels_is_a_row():
+    shares = [{"share": s, "official": 50 + 100 * s, "leak_free": 40.0, "raw_coordinates": {"official": 30 + s}, "random_encoder": {"official": 20.0}}
+              for s in (.1, .4)]
+    frame = table([result_of(evaluation="semi", shares=shares, settings={"how": "linear"}, file="s", share=.1)], "semi")
+    assert sorted(frame["row"]) == ["a", "a", "random encoder", "random encoder", "raw coordinates", "raw coordinates"]
+    assert list(frame[frame["row"] == "a"]["official"]) == [60, 90] and frame[frame["row"] == "a"]["setting"].str.contains("share").all()
+    assert list(frame[frame["row"] == "raw coordinates"]["official"]) == [30.1, 30.4]
+
+
+def test_numbers_inside_others_are_found():
+    gaps = result_of(evaluation="gaps", lengths={"0.4": {"model": 100.0, "model_blended": 90.0, "linear": 80.0, "hold_last": 120.0}}, file="g")
+    frame = table([gaps | {"raw_coordinates": None, "random_encoder": None}], "gaps")
+    assert frame["lengths/0.4/linear"].iloc[0] == 80 and "lengths 0.4 linear" in to_markdown(shown(frame, "gaps"))
+
+
+def test_latex_and_csv_mark_what_was_published():
+    found = tables([result_of("50 % & a_b", data="nw_ucla", protocol="xview", file="x")])
+    text = to_latex(shown(found[0]["frame"], "linear", found[0]["published"]), "x < y")
+    assert r"50 \% \& a\_b &" in text and r"\toprule" in text and "x $<$ y" in text
+    assert text.count("{") == text.count("}") + text.count(r"\{") - text.count(r"\}")
+    body = text.split(r"\midrule")
+    assert len(body) == 3 and "textit" not in body[1] and r"\textit{FoCoViL} &" in body[2] and r"\textit{84.2}" in body[2] and "FoCoViL, Table 1" in body[2]
+    lines = to_csv(found).splitlines()
+    assert lines[0].startswith("evaluation,data,fingerprint,protocol,row,")
+    assert any(line.endswith('"published, CRRL, Table V"') and ",83.8," in line for line in lines)
+    assert sum(line.endswith("measured") for line in lines) == 3
+
+
+def test_published_rows_of_a_set():
+    rows = published_on("nw_ucla", "linear", "xview")
+    assert {p["published"] for p in rows} == {"CRRL, Table V", "FoCoViL, Table 1"} and [p["value"] for p in rows if p["row"] == "CRRL"] == [83.8]
+    assert published_on("NTU60", "linear", "xview") and not published_on("nw_ucla", "linear", "xsub") and not published_on("my own set")
+    assert {p["published"] for p in published_on("nw_ucla", "nearest")} == {"CRRL, Table VI", "FoCoViL, Table 1"}
+    assert {p["measure"].split()[0] for p in PUBLISHED} <= set(MEASURES) and "SwapCLR, Table 4" not in MAIN
+    assert not any("paper" in p["published"] for p in PUBLISHED), "every number names its table"
 
 
 @pytest.mark.parametrize("text, words", [
     ('{"row": 1, "ev', "not readable"), ("[1]", "expected a JSON object"), ('{"row": "a", "evaluation": "linear"}', "lacks method"),
     (json.dumps(result_of(evaluation="magic")), "known are linear"), (json.dumps(result_of(official=None)), "no number under 'official'"),
+    (json.dumps(result_of()).replace("80.0", "NaN"), "no number under 'official'"), (json.dumps(result_of())[:60], "not readable"),
     ("\x00\xff", "not readable")])
 def test_damaged_results_are_named(tmp_path, text, words):
     (tmp_path / "bad.json").write_text(text, encoding="latin-1")
@@ -365,6 +442,8 @@ def test_published_numbers():
     assert value("SwapCLR, Table 2", "3s-SwapCLR", "xset") == [75.1] and value("SwapCLR, Table 3", "3s-SwapCLR", "xsub") == [57.2]
     assert value("SwapCLR, Table 4", "Auto-Encoder, SatRec + InfoNCE") == [90.1] and value("SwapCLR, Table 7", "z_gen") == [83.6]
     assert value("SwapCLR, Table 5", "J+M+B -> A") == [90.3] and value("SwapCLR, Table 6", "256") == [87.8]
-    assert value("the methods' papers", "FoCoViL", measure="nearest") == [88.3] and value("SwapCLR, Table 1", "CP-STN") == [76.6]
+    assert value("FoCoViL, Table 1", "FoCoViL", measure="nearest") == [88.3] and value("SwapCLR, Table 1", "CP-STN") == [76.6]
     assert value("FoCoViL, Table 8", "CoViL", measure="cluster purity") == [.569] and value("FoCoViL, Table 7", "P&C, kmeans", measure="cluster ari") == [.412]
-    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 191 + 12 + 7 + 24
+    assert value("CRRL, Table V", "CRRL") == [83.8] and value("CRRL, Table VI", "CRRL", measure="nearest") == [86.4]
+    assert value("CRRL, Table V", "VA-RNN-Aug (S)") == [90.7] and value("FoCoViL, Table 1", "ST-CL") == [81.2]
+    assert not value("SwapCLR, Table 1", "MS2L", "xsub") and len(PUBLISHED) == 226 + 6 + 4 + 14
