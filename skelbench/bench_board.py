@@ -21,7 +21,7 @@ from .page import as_table
 from .panel import Numbers, Panel, Words, nothing, row
 from .player import Html, Player
 from .runs import read_info
-from .standings import compared, corrected_for_all, gather, rows_of, tables_of
+from .standings import collected, compared, corrected_for_all, rows_of, tables_of
 
 # %% ../nbs/64_bench_board.ipynb #b955981f
 WALL, LISTED = 12, 500  # clips that play at once, that are in the list
@@ -261,7 +261,7 @@ def bench(
 ) -> Panel:
     "The bench board. Where there is nothing to show it is a panel that says why."
     try:
-        found, left = gather(results)
+        found, left = collected(results)
         sets = _opened(data, runs)
         if not found:
             return nothing("Bench board", "; ".join(left[:3]) or "There is no result: measure some by `skelbench evaluate` or `skelbench queue`.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .bench import evaluate_job
-from .report import read_result, read_results
+from .report import read_result, read_results, result_files
 from .runs import load, own_split, read_info
 from .storage import write_json
 
@@ -67,12 +67,10 @@ def gather(
     "What is to be reported. Raises FileNotFoundError or ValueError naming the file or folder that cannot be."
     found, runs = [], []
     for place in map(Path, places):
-        if (place / "run.json").is_file(): runs.append(place)
-        elif place.is_dir() and all(p.name.endswith(".rows.json") for p in place.glob("*.json")) and any(place.glob("*/*.json")):
-            inner = sorted({p.parent for p in place.glob("*/*.json")})
-            runs += [f for f in inner if (f / "run.json").is_file()]
-            found += [r for f in inner if f not in runs for r in read_results(f)]
-        else: found += read_results(place)
+        itself = (place / "run.json").is_file()
+        inner = [place] if itself else sorted(p.parent for p in place.glob("*/run.json"))
+        runs += inner
+        if not itself and (not inner or result_files(place)): found += read_results(place)
     for folder, row in tqdm(rows_of_runs(runs).items(), "runs", disable=not progress or not runs, leave=False):
         found += run_results(folder, row, **options)
     return found, runs

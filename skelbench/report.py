@@ -6,9 +6,9 @@
 __all__ = ['NEEDED', 'MEASURES', 'DIGITS', 'PLACE', 'GROUP', 'FLOORS', 'CHOSEN', 'USUAL', 'NTU60', 'NTU120', 'PKU', 'ABLATION',
            'MODALITIES', 'UCLA', 'TABLES', 'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS', 'TRANSFORMS', 'POOLING',
            'NETWORK', 'FRAMES', 'CLUSTERS', 'PROJECTION', 'BOTH', 'ABLATIONS', 'PUBLISHED', 'MAIN', 'number_of',
-           'read_result', 'read_results', 'setting_of', 'floor_name', 'pieces_of', 'lines_of', 'ceilings_of',
-           'check_twice', 'table', 'tables', 'published_rows', 'published_on', 'shown', 'to_markdown', 'to_html',
-           'to_latex', 'to_csv', 'headline']
+           'read_result', 'result_files', 'read_results', 'setting_of', 'floor_name', 'pieces_of', 'lines_of',
+           'ceilings_of', 'check_twice', 'table', 'tables', 'published_rows', 'published_on', 'shown', 'to_markdown',
+           'to_html', 'to_latex', 'to_csv', 'headline']
 
 # %% ../nbs/54_report.ipynb #b0d1a7b6
 import json
@@ -26,10 +26,12 @@ MEASURES = {"linear": ("official", "leak_free", "best_on_test"), "nearest": ("of
             "generation": ("class_kept", "chance", "class_kept_real", "distance_to_seed", "distance_between"),
             "generation_study": ("class_kept", "chance", "class_kept_real", "frechet/generated/extrapolated", "frechet/reconstructed/extrapolated"),
             **dict.fromkeys(("finetune", "supervised", "transfer"), ("official", "leak_free", "best_on_test")), "semi": ("official", "leak_free"),
-            "health": ("effective_rank", "alignment", "uniformity", "camera/accuracy", "camera/chance", "subject/accuracy", "subject/chance"),
-            "reconstruct": ("error_model", "error_pose", "error_still", "errors/right", "errors/wrong"),
+            "health": ("effective_rank", "directions_95", "alignment", "alignment_share", "uniformity", "camera/accuracy", "camera/chance",
+                       "subject/accuracy", "subject/chance", "retrieval/same_scene_at_1", "retrieval/same_class_at_1"),
+            "reconstruct": ("error_model", "error_pose", "error_still", "errors/all/median_right", "errors/all/median_wrong",
+                            "errors/all/larger_when_wrong", "errors/all/z_within_classes"),
             "gaps": tuple(f"lengths/0.4/{k}" for k in ("model", "model_blended", "linear", "hold_last"))}
-DIGITS = {"cluster": 3, "health": 2}  # where percent and millimetres have one
+DIGITS = {"cluster": 3, "health": 2, "reconstruct": 2}  # where percent and millimetres have one
 
 
 def number_of(
@@ -54,20 +56,25 @@ def read_result(
     if missing: raise ValueError(f"{path} lacks {', '.join(missing)}: not a result, or one of an older version; measure it again")
     if result["evaluation"] not in MEASURES:
         raise ValueError(f"{path} holds an evaluation {result['evaluation']!r}; known are {', '.join(MEASURES)}")
-    wanted = MEASURES[result["evaluation"]][0]
-    if number_of(result, wanted) is None: raise ValueError(f"{path} has no number under {wanted!r}")
+    if number_of(result, wanted := MEASURES[result["evaluation"]][0]) is None: raise ValueError(f"{path} has no number under {wanted!r}")
     return {**result, "file": path.name}
 
 
-def read_results(
-    folder,  # folder with one JSON file a result, or a single file
-) -> list[dict]:
-    """All results of a folder, in the order of their names; lists of rows to measure (*.rows.json) are passed over.
+def result_files(
+    place,  # a folder, or one file
+) -> list[Path]:
+    "The result files of a folder or, without any, of those in it; lists of rows (*.rows.json) and runs are passed over"
+    place = Path(place)
+    if not place.is_dir(): return [place]
+    def among(pattern): return sorted(p for p in place.glob(pattern) if not p.name.endswith(".rows.json") and not (p.parent / "run.json").is_file())
+    return among("*.json") or among("*/*.json")
 
-    Raises as `read_result` does; FileNotFoundError without any."""
-    folder = Path(folder)
-    paths = sorted(p for p in folder.glob("*.json") if not p.name.endswith(".rows.json")) if folder.is_dir() else [folder]
-    if not paths: raise FileNotFoundError(f"no result (*.json) in {folder}")
+
+def read_results(
+    place,  # folder with one JSON file a result, a folder of such folders, or a single file
+) -> list[dict]:
+    "All results, in the order of their names. Raises as `result_files` and `read_result` do; FileNotFoundError without any."
+    if not (paths := result_files(place)): raise FileNotFoundError(f"no result (*.json) in {place}")
     return [read_result(path) for path in paths]
 
 # %% ../nbs/54_report.ipynb #c3a99f8e
@@ -112,9 +119,9 @@ def pieces_of(result: dict) -> list[dict]:
     return [{**result, **row, "settings": {**result.get("settings", {}), "share": row["share"]}} for row in shares]
 
 
-def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
+def lines_of(result: dict, among: list[dict] = (), measures=None) -> list[dict]:
     "One line for the method and, of an accuracy, one for each floor and for the ceiling: group, seed, the numbers, and its rank in the table."
-    names, lines = MEASURES[result["evaluation"]], []
+    names, lines = measures or MEASURES[result["evaluation"]], []
     for piece in pieces_of(result):
         head = {"setting": setting_of(piece), "rank": 0} | {k: piece[k] for k in (*GROUP, "seed") if k != "setting"}
         lines.append(head | {k: number_of(piece, k) for k in names})
@@ -123,7 +130,7 @@ def lines_of(result: dict, among: list[dict] = ()) -> list[dict]:
             asked = {k: v for k, v in (piece.get("settings") or {}).items() if k != "representation"}  # of which the coordinates have none
             setting = {"setting": setting_of({**piece, "settings": asked})} if raw else {}
             named = {"row": floor_name(floor, piece, among), "seed": "any" if raw else piece["seed"], "epochs": 0, "rank": 2} | setting
-            lines.append(head | named | {k: number_of(piece[floor], k) for k in names})
+            if {None} != set((numbers := {k: number_of(piece[floor], k) for k in names}).values()): lines.append(head | named | numbers)
     return lines
 
 # %% ../nbs/54_report.ipynb #2d1d71db
@@ -155,14 +162,15 @@ def check_twice(results: list[dict]):
 def table(
     results: list[dict],  # of `read_results`
     evaluation: str = "linear",  # one of `MEASURES`
+    measures=None,  # numbers of a result, paths as `number_of` takes them; None: those of `MEASURES`
 ) -> pd.DataFrame:  # a row a group: seeds, and of each number its mean, spread, min and max
     """Mean and sample standard deviation over seeds of all results of one kind; below the methods the ceiling and, once, the floors.
 
     Raises ValueError for an unknown kind, or when two files hold the same row and seed."""
     if evaluation not in MEASURES: raise ValueError(f"no evaluation {evaluation!r}; there are {', '.join(MEASURES)}")
-    chosen, names = [r for r in results if r["evaluation"] == evaluation], MEASURES[evaluation]
+    chosen, names = [r for r in results if r["evaluation"] == evaluation], tuple(measures or MEASURES[evaluation])
     check_twice(chosen)
-    found = [line for r in chosen for line in lines_of(r, chosen)]
+    found = [line for r in chosen for line in lines_of(r, chosen, names)]
     if evaluation in ("linear", "nearest", "finetune"): found += ceilings_of(results, chosen)
     lines = pd.DataFrame(found, columns=["rank", *GROUP, "seed", *names])
     lines, rows = pd.concat([lines[lines["rank"] == 0], lines[lines["rank"] > 0].sort_values("rank", kind="stable").drop_duplicates()]), []
@@ -285,10 +293,11 @@ def shown(
     frame: pd.DataFrame,  # of `table`
     evaluation: str = "linear",  # its kind
     published: list[dict] = (),  # rows of `PUBLISHED` to stand below, for instance those of one table
+    headings: dict | None = None,  # number -> what stands above it; None: all of `MEASURES`, by their names
 ) -> pd.DataFrame:  # words only
     "A table to be read: numbers with their spread, and for every row its source."
-    names, digits = [n for n in MEASURES[evaluation] if n in frame], DIGITS.get(evaluation, 1)
-    def words(n): return n.replace("_", " ").replace("/", " ")
+    names, digits = [n for n in headings or MEASURES[evaluation] if n in frame], DIGITS.get(evaluation, 1)
+    def words(n): return (headings or {}).get(n) or n.replace("_", " ").replace("/", " ")
     def number(row, n):
         if pd.isna(row[n]): return ""
         return f"{row[n]:.{digits}f}" + ("" if pd.isna(row[f"{n} spread"]) else f" ± {row[f'{n} spread']:.{digits}f}")
@@ -375,5 +384,4 @@ def headline(
             row = rows.setdefault(f"{p['row']} (published)", {"row": p["row"], "source": f"published, {p['published']}"})
             if p["published"] not in row["source"]: row["source"] += f"; {p['published']}"
             row[f"{name}, official"] = f"{p['value']:.1f}"
-    columns = ["row", "linear, official", "linear, leak-free", "1-NN, official", "1-NN, leak-free", "source"]
-    return pd.DataFrame(rows.values(), columns=columns).fillna("")
+    return pd.DataFrame(rows.values(), columns=["row", "linear, official", "linear, leak-free", "1-NN, official", "1-NN, leak-free", "source"]).fillna("")

@@ -7,7 +7,7 @@ import pytest
 from skelbench.bench_board import WALL, BenchBoard, bench
 from skelbench.board import ResultTable
 from skelbench.panel import Panel
-from skelbench.standings import compared, corrected_for_all, gather, rows_of, tables_of
+from skelbench.standings import collected, compared, corrected_for_all, rows_of, tables_of
 from skelbench.synthetic import make_synthetic
 
 CLASSES = ["walk", "wave", "sit"]
@@ -211,14 +211,14 @@ def test_files_and_folders(tmp_path):
     assert sorted(r.name for r in board.rows.values()) == ["same (a)", "same (b)"]
     assert board._left.text.startswith("2 left out:") and "bad.json" in board._left.text and "old.json lacks" in board._left.text
     assert len(bench(tmp_path / "b").rows) == len(bench(tmp_path / "b" / "0.json").rows) == len(bench([tmp_path / "b", result("x")]).rows) - 1 == 1
-    results, left = gather([tmp_path / "b"])
+    results, left = collected([tmp_path / "b"])
     assert len(results) == 2 and left == []
 
 
 def test_what_cannot_be_shown_is_a_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.json").write_text("[]")
-    for wrong, said in ((tmp_path / "nowhere", "no such results"), (tmp_path / "empty", "There is no result"),
+    for wrong, said in ((tmp_path / "nowhere", "no such result"), (tmp_path / "empty", "There is no result"),
                         (tmp_path / "bad.json", "expected a JSON object"),
                         ([], "There is no result"), ([5], "result 1: expected a result"), ([{"row": "x"}], "result 1 lacks evaluation"),
                         ([result(), result()], "same row and seed: one, seed 0"), ([result(evaluation="guess")], "'guess', which is unknown")):

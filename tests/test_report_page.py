@@ -170,7 +170,7 @@ def test_a_comparison_is_leak_free_where_that_is_known():
 def test_all_claims_are_asked_of_rows_that_exist():
     assert len(CLAIMS) == 27 and len({c[0] for c in CLAIMS}) == 27
     assert [sum(c[0][0] == letter for c in CLAIMS) for letter in "SCAF"] == [9, 7, 5, 6]
-    known = {row["row"] for path in (ROOT / "nbs" / "results").glob("*.rows.json") for row in json.loads(path.read_text())["rows"]} | {"raw coordinates"}
+    known = {row["row"] for path in (ROOT / "skelbench" / "rows").glob("*.rows.json") for row in json.loads(path.read_text())["rows"]} | {"raw coordinates"}
     for key, _, _, text in CLAIMS:
         for side in re.split(r"\||>=|>", text):
             row = side.partition("#")[0].strip()
