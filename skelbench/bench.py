@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FIELDS', 'EVALUATIONS', 'WHICH', 'SUMMED', 'NEEDED', 'slug', 'read_rows', 'result_file', 'run_folder', 'missing',
            'splits_of', 'unlabelled_share', 'to_another_set', 'evaluate_split', 'evaluate_job', 'mean_of',
-           'mean_result', 'first_stage', 'folders_of', 'train', 'evaluated', 'measure', 'work', 'chosen_jobs',
-           'grouped', 'run_queue']
+           'mean_result', 'other_job', 'first_stage', 'members_of', 'folders_of', 'train', 'evaluated', 'measure',
+           'work', 'chosen_jobs', 'grouped', 'run_queue']
 
 # %% ../nbs/55_bench.ipynb #358e9cc1
 import hashlib
@@ -25,12 +25,13 @@ from tqdm.auto import tqdm
 
 from .clips import SkeletonSet
 from .datasets import open_set
+from .ensemble import ensemble
 from .results import Result, average, check_named
 from .storage import write_json
 from .training import fit, load, seed_everything
 
-# %% ../nbs/55_bench.ipynb #2eb192d4
-FIELDS = {"row", "method", "preset", "options", "recipe", "evaluate", "seeds", "protocol", "data", "start_from", "train_share", "paper"}
+# %% ../nbs/55_bench.ipynb #be8fd162
+FIELDS = {"row", "method", "preset", "options", "recipe", "evaluate", "seeds", "protocol", "data", "start_from", "beside", "train_share", "paper"}
 
 
 def slug(text: str) -> str:
@@ -198,17 +199,31 @@ def mean_result(
         together = mean_of(values) | {"parts": values}
     return together | {"protocol": protocol, "fingerprint": fingerprint}
 
-# %% ../nbs/55_bench.ipynb #a971e229
+# %% ../nbs/55_bench.ipynb #7f55e30c
+def other_job(
+    job: dict,  # of read_rows
+    other: dict,  # method, preset, options, recipe, start_from: what is not given is as usual
+    where: str,  # the row's field, for the message
+) -> dict:
+    "Another run on the same clips with the same seed as a job of its own. Raises ValueError naming the row for a field that is not one of these."
+    if unknown := set(other) - {"method", "preset", "options", "recipe", "start_from"}:
+        raise ValueError(f"row {job['row']!r}: {where} has unknown fields {sorted(unknown)}")
+    kept = {k: job[k] for k in ("row", "method", "preset", "protocol", "data", "seed", "train_share") if k in job}
+    return {**kept, "options": {}, "recipe": {}, "evaluate": [], **other}
+
+
 def first_stage(
     job: dict,  # of read_rows
 ) -> dict | None:  # the job of the run that it starts from, if it starts from one
-    "A first stage as a job of its own: same clips, same seed, its own method, options and recipe."
-    if not job.get("start_from"):
-        return None
-    if unknown := set(job["start_from"]) - {"method", "preset", "options", "recipe", "start_from"}:
-        raise ValueError(f"row {job['row']!r}: start_from has unknown fields {sorted(unknown)}")
-    kept = {k: job[k] for k in ("row", "method", "preset", "protocol", "data", "seed", "train_share") if k in job}
-    return {**kept, "options": {}, "recipe": {}, "evaluate": [], **job["start_from"]}
+    "A first stage as a job of its own. Raises as `other_job` does."
+    return other_job(job, job["start_from"], "start_from") if job.get("start_from") else None
+
+
+def members_of(
+    job: dict,  # of read_rows
+) -> list[dict]:  # the row's own run first, without those beside it
+    "The jobs of all runs that a row is measured on together: itself, and those it is `beside`. Raises as `other_job` does."
+    return [{k: v for k, v in job.items() if k != "beside"}, *(other_job(job, other, "beside") for other in job.get("beside", ()))]
 
 
 def _to_train(job: dict, runs) -> dict:
@@ -238,6 +253,8 @@ def train(
     progress: bool = True,
 ) -> Path:  # the run folder; of several splits the folder of their run folders
     "Trains the row's runs, their first stages before them, or finds them trained. Raises ValueError for a run that was trained otherwise than asked now."
+    for other in members_of(job)[1:]:
+        train(other, build, runs, device, progress)
     first, data = first_stage(job), open_set(job["data"])
     splits = splits_of(data, job["protocol"])
     if first:
@@ -257,17 +274,17 @@ def train(
 NEEDED = ("method", "data", "fingerprint", "protocol", "seed", "epochs", "seconds", "device", "version")
 
 
-def evaluated(job: dict, evaluation: dict, folders: list[Path], splits: list, fingerprint: str, device: str) -> dict:
+def evaluated(job: dict, evaluation: dict, runs: str | Path, splits: list, fingerprint: str, device: str) -> dict:
     "One evaluation of a trained row, over all of its splits, with what it was trained with and how long that took."
     values, infos, clips = [], [], 0
-    for folder, (_, learned, test) in zip(folders, splits, strict=True):
-        run = load(folder, device=device)
+    for folders, (_, learned, test) in zip(zip(*(folders_of(one, runs, splits) for one in members_of(job))), splits, strict=True):
+        run = load(folders[0], device=device) if len(folders) == 1 else ensemble([load(folder, device=device) for folder in folders])
         values.append(evaluate_split(run, learned, test, evaluation))
         infos.append(run.info)
         clips += run.info["clips"]
     value = {"row": job["row"], **mean_result(values, job["protocol"], fingerprint), "asked": evaluation, "preset": job["preset"],
              "options": job["options"], "recipe": infos[0]["recipe"]}
-    value |= {k: job[k] for k in ("start_from", "train_share") if k in job}
+    value |= {k: job[k] for k in ("start_from", "beside", "train_share") if k in job}
     if "train_share" in job:
         value["clips_trained_on"] = clips
     check_named(value, NEEDED)
@@ -293,7 +310,7 @@ def measure(
     written, failed = [], []
     for evaluation in wanted:
         try:
-            value = evaluated(job, evaluation, folders_of(job, runs, splits), splits, data.fingerprint, device)
+            value = evaluated(job, evaluation, runs, splits, data.fingerprint, device)
         except Exception as error:  # the other evaluations of a long training are not lost with it
             failed.append(f"{evaluation['with']}: {error}")
             continue
@@ -340,10 +357,14 @@ def grouped(
     runs: str | Path,  # folder of run folders
 ) -> list[list[dict]]:
     "Jobs that can be done side by side: those that are the same run, or wait for the same first stage, are in one list."
-    groups: dict = {}
+    groups: list = []
     for job in jobs:
-        groups.setdefault(run_folder(_to_train(job, runs), runs), []).append(job)
-    return list(groups.values())
+        waits_for, together = {run_folder(_to_train(one, runs), runs) for one in members_of(job)}, [job]
+        for others in [group for group in groups if group[0] & waits_for]:
+            groups.remove(others)
+            waits_for, together = waits_for | others[0], others[1] + together
+        groups.append((waits_for, together))
+    return [together for _, together in groups]
 
 # %% ../nbs/55_bench.ipynb #07f6d555
 def run_queue(

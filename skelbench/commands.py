@@ -111,8 +111,10 @@ def opened(a):
 
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:
-    "`skelbench evaluate DIR --with linear|nearest|finetune|semi|cluster|segment|health|... [--option schedule=convex]`"
+    "`skelbench evaluate DIR --with linear|nearest|finetune|semi|cluster|segment|health|... [--option schedule=convex] [--beside DIR]`"
     from skelbench.bench import evaluate_job, mean_of
+    from skelbench.ensemble import ensemble
+    from skelbench.runs import load
 
     if a.representation and a.evaluation == "segment":
         raise ValueError("segment reads features frame by frame: it has no --representation")
@@ -123,6 +125,8 @@ def evaluate(a) -> dict:
     results = []
     for folder in folders or [Path(a.run)]:
         run, train, test = opened(argparse.Namespace(**{**vars(a), "run": folder}))
+        if a.beside:
+            run = ensemble([run, *(load(Path(other) / folder.relative_to(a.run), device=a.device) for other in a.beside)])
         results.append(evaluate_job(run, train, test, wished))
     if len(results) == 1:
         return results[0]

@@ -16,13 +16,14 @@ from .runs import trained_on
 # %% ../nbs/49_unseen.ipynb #ee57fd27
 def stages_of(
     run,  # a Run, or a method, of which nothing is known
-) -> list:  # of namespaces with `info`, as `trained_on` takes them: the run, the one that it started from, ...
+) -> list:  # of namespaces with `info`, as `trained_on` takes them: the run, the one that it started from, the members of an ensemble, ...
     "A run and the stages before it, which lay in the same set."
-    found, info = [], getattr(run, "info", None)
-    data = (info or {}).get("data")
-    while info:
+    found, left = [], [getattr(run, "info", None)]
+    data = (left[0] or {}).get("data")
+    while left:
+        if not (info := left.pop()): continue
         found.append(SimpleNamespace(info={**info, "data": data}))
-        info = info.get("start_from")
+        left += [info.get("start_from"), *info.get("members", ())]
     return found
 
 

@@ -136,6 +136,22 @@ def test_rows_with_one_first_stage_share_a_worker():
     first = {"options": {"fusion": "cml"}}
     jobs = [{**base, "row": name, "start_from": first, "options": {"n": n}} for n, name in enumerate("ab")] + [{**base, "row": "c"}]
     assert [[job["row"] for job in group] for group in grouped(jobs, "no such runs")] == [["a", "b"], ["c"]]
+    both = {**base, "row": "both", "options": jobs[0]["options"], "start_from": first, "beside": [{"options": SMALL["options"], "recipe": SMALL["recipe"]}]}
+    assert [[job["row"] for job in group] for group in grouped([*jobs, both], "no such runs")] == [["c", "a", "b", "both"]], "it needs the runs of both"
+
+
+def test_a_row_beside_others_is_their_ensemble(place, data):
+    job = {**SMALL, "row": "pair", "data": str(place / "a.skel"), "protocol": "cameras:1,3/2+cameras:1,2/3",
+           "beside": [{"options": {**SMALL["options"], "width": 6}, "recipe": {**SMALL["recipe"], "frames": 8}}]}
+    result = json.loads(measure(job, Builder, place / "runs", place / "results", "a command", progress=False)[0].read_text())
+    assert result["method"] == "CRRL + CRRL" and len(result["parts"][0]["streams"]) == 2 and result["beside"] == job["beside"]
+    one, other = ({k: v for k, v in job.items() if k != "beside"}, {**SMALL, **job["beside"][0], "data": job["data"], "protocol": job["protocol"]})
+    alone = [json.loads(measure({**each, "row": f"alone {k}"}, Builder, place / "runs", place / "results", "", progress=False)[0].read_text())
+             for k, each in enumerate((one, other))]
+    assert result["parameters"] == sum(a["parameters"] for a in alone)
+    assert [part["streams"][0]["official"] for part in result["parts"]] == [part["official"] for part in alone[0]["parts"]]
+    with pytest.raises(ValueError, match="row 'pair': beside has unknown fields \\['seed'\\]"):
+        measure({**job, "row": "pair", "evaluate": [{"with": "linear"}], "beside": [{"seed": 1}]}, Builder, place / "runs", place / "results", "", progress=False)
 
 
 def test_bad_rows(tmp_path):

@@ -77,6 +77,14 @@ def test_any_evaluation_by_its_options(capsys, chain):
         assert status == 2 and expected in err and err.count("\n") == 1, err
 
 
+def test_two_runs_as_an_ensemble(capsys, chain):
+    status, result, err = said(capsys, "evaluate", chain / "run", "--beside", chain / "run", "--with", "nearest", "--json")
+    assert status == 0, err
+    assert result["method"] == "SwapCLR + SwapCLR" and len(result["streams"]) == 6 and result["settings"]["checked_unseen"]
+    status, _, err = said(capsys, "evaluate", chain / "run", "--beside", chain / "nothing", "--with", "nearest")
+    assert status == 2 and "nothing" in err and err.count("\n") == 1
+
+
 def test_report_of_a_run_and_of_results(capsys, chain, tmp_path):
     status, result, err = said(capsys, "report", chain / "run", *(w for k, end in (("html", "html"), ("csv", "csv"), ("latex", "tex"))
                                                                for w in (f"--{k}", tmp_path / f"a.{end}")), "--json")
