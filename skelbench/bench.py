@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'EVALUATIONS', 'WHICH', 'SUMMED', 'NEEDED', 'slug', 'read_rows', 'result_file', 'run_folder', 'missing',
-           'splits_of', 'unlabelled_share', 'to_another_set', 'evaluate_split', 'evaluate_job', 'mean_of',
-           'mean_result', 'other_job', 'first_stage', 'members_of', 'folders_of', 'train', 'evaluated', 'measure',
-           'work', 'chosen_jobs', 'grouped', 'run_queue']
+           'splits_of', 'to_another_set', 'evaluate_split', 'evaluate_job', 'mean_of', 'mean_result', 'other_job',
+           'first_stage', 'members_of', 'folders_of', 'train', 'evaluated', 'measure', 'work', 'chosen_jobs', 'grouped',
+           'run_queue']
 
 # %% ../nbs/55_bench.ipynb #358e9cc1
 import hashlib
@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from .clips import SkeletonSet
 from .datasets import open_set
 from .ensemble import ensemble
+from .pairs import unlabelled_share
 from .results import Result, average, check_named
 from .storage import write_json
 from .training import fit, load, seed_everything
@@ -104,20 +105,6 @@ def splits_of(
         found = data.splits(part)
         out += [(part if len(found) == 1 else f"{part}#{k + 1}", train, test) for k, (_, train, test) in enumerate(found)]
     return out
-
-
-def unlabelled_share(
-    train: SkeletonSet,  # training part
-    share: float,  # 0 < share <= 1 of its scenes; a clip without a scene is one of its own
-    seed: int,  # the same seed draws the same clips, and a larger share holds a smaller one
-) -> SkeletonSet:  # at least two scenes, all cameras of each, in the set's order
-    "Part of a training set as somebody draws it who knows no labels: a class may be rare in it, or missing."
-    if not 0 < share <= 1:
-        raise ValueError(f"train_share must be above 0 and at most 1, got {share}")
-    scene = train.table["scene"].where(train.table["scene"] != "", train.table["name"])
-    names = np.sort(scene.unique())
-    drawn = np.random.default_rng(seed).permutation(names)[:max(2, round(share * len(names)))]
-    return train.select(np.flatnonzero(scene.isin(drawn)))
 
 # %% ../nbs/55_bench.ipynb #a9eece01
 EVALUATIONS = {  # name in a rows file -> module, function; looked up when asked for

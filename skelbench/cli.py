@@ -128,7 +128,7 @@ def _evaluation_commands(top):
     p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the evaluation, as in schedule=convex, k=5, shares=[.01,.1]")
     p.add_argument("--model", choices=["gmm", "kmeans"], help="of the clusters (default: gmm)")
     p.add_argument("--representation", help="c, z_gen or z_clr")
-    p.add_argument("--beside", action="append", default=[], metavar="DIR", help="another run, together with which this one is measured as an ensemble; again for more")
+    p.add_argument("--beside", action="append", default=[], metavar="DIR", help="another run: both are measured as one ensemble; again for more")
     _common(p, run=True, data=True)
     p.set_defaults(run_command=commands.evaluate)
     p = top.add_parser("inpaint", help="fill what was removed, and measure the error in mm")

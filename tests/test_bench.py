@@ -21,11 +21,11 @@ from skelbench.bench import (
     result_file,
     run_folder,
     splits_of,
-    unlabelled_share,
     work,
 )
 from skelbench.commands import Builder
 from skelbench.evaluation import nearest
+from skelbench.pairs import unlabelled_share
 from skelbench.results import Result
 from skelbench.runs import own_split, read_info
 
@@ -151,7 +151,7 @@ def test_a_row_beside_others_is_their_ensemble(place, data):
     assert result["parameters"] == sum(a["parameters"] for a in alone)
     assert [part["streams"][0]["official"] for part in result["parts"]] == [part["official"] for part in alone[0]["parts"]]
     with pytest.raises(ValueError, match="row 'pair': beside has unknown fields \\['seed'\\]"):
-        measure({**job, "row": "pair", "evaluate": [{"with": "linear"}], "beside": [{"seed": 1}]}, Builder, place / "runs", place / "results", "", progress=False)
+        measure({**job, "evaluate": [{"with": "linear"}], "beside": [{"seed": 1}]}, Builder, place / "runs", place / "results", "", progress=False)
 
 
 def test_bad_rows(tmp_path):

@@ -1,7 +1,6 @@
 "The page of the report: what it holds, what it keeps apart, what it refuses; the claims it draws."
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -192,34 +191,3 @@ def test_real_results_make_a_page(tmp_path):
     results = [r for folder in sorted((ROOT / "nbs" / "results").glob("*/")) for r in read_results(folder)]
     page = report_page(results, tmp_path / "r.html")
     assert any(h.startswith("The papers&#x27; claims") for h in headings(page)) and page.stat().st_size < 3_000_000
-
-
-# --- in a browser ----------------------------------------------------------------------------------------------------
-
-@pytest.mark.slow
-def test_heads_sort_and_words_filter(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not shutil.which("chromium"):
-        pytest.skip("no chromium here")
-    results = [result_of(f"row {k}", share=.3 + .03 * k, data="nw_ucla", protocol="xview") for k in range(20)]
-    page = report_page(results, tmp_path / "r.html")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
-        for width, scheme in ((1200, "light"), (390, "dark")):
-            seen, said = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme), []
-            seen.on("console", lambda m, said=said: said.append(m.text))
-            seen.on("pageerror", lambda e, said=said: said.append(str(e)))
-            seen.on("request", lambda r, said=said: r.url.startswith(("file:", "data:", "blob:")) or said.append(r.url))
-            seen.goto(f"file://{page}")
-            table = seen.locator(".report").first
-            rows = lambda table=table: [float(t.split()[0]) for t in table.locator("tbody:not(.floor) tr:not(.part) td:nth-child(2)").all_inner_texts()]
-            before, head = rows(), table.get_by_role("button", name="official")
-            head.focus()
-            seen.keyboard.press("Enter")
-            assert rows() == sorted(before, reverse=True) != before and table.locator("[aria-sort=descending]").count() == 1
-            head.click()
-            assert rows() == sorted(before) and table.locator("tbody").first.inner_text().startswith("ceiling"), "floors stay where they are"
-            seen.locator(".words").first.fill("row 19")
-            assert table.locator("tbody:not(.floor) tr:not(.part):visible").count() == 1
-            assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth") and said == []
-        browser.close()
