@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .report import PUBLISHED
+from .published import PUBLISHED
 
 # %% ../nbs/55_catalogue.ipynb #5b9478c7
 BOTH, LARGE = (("xview", "linear"), ("xsub", "linear")), (("xset", "linear"), ("xsub", "linear"))

@@ -13,7 +13,7 @@ import statistics
 import pandas as pd
 
 from .comparison import name_of
-from .report import number_of
+from .report import number_of, usual
 
 # %% ../nbs/56_claims.ipynb #c84b4af0
 CLAIMS = (  # key, what is claimed, where, comparisons apart by |
@@ -76,10 +76,10 @@ def seeds_of(
     results: list[dict],  # of one set and protocol
     row: str, evaluation: str, measure: str,
 ) -> dict[str, list[float]]:  # kind of clips and of model -> a number a seed; of a floor, wherever it was measured
-    "The numbers of one row. Rows of other epochs or representations are other rows."
+    "The numbers of one row, measured as is usual. Rows of other epochs or representations are other rows."
     floor, found = row.replace(" ", "_"), {}
     for r in results:
-        if r["evaluation"] != evaluation or (name_of(r) != row and floor not in r): continue
+        if r["evaluation"] != evaluation or not usual(r) or (name_of(r) != row and floor not in r): continue
         holder, model = r if name_of(r) == row else r[floor], (r.get("settings") or {}).get("model", "")
         for on, name in (("leak-free", FREE.get(measure)), ("", measure)):
             number = number_of(holder, name) if name else None

@@ -11,11 +11,9 @@ from torch import nn
 from skelbench import inpainting as ip
 from skelbench.clips import SkeletonBatch
 from skelbench.generation import as_clips, between_samples, comparable, distance_mm, evaluate_generation, generate, halves, same_class_pairs
+from skelbench.published import MAIN, PUBLISHED, published_on
 from skelbench.report import (
-    MAIN,
     MEASURES,
-    PUBLISHED,
-    published_on,
     read_result,
     read_results,
     shown,
