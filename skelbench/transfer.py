@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .clips import SkeletonSet
-from .evaluation import check_split, fingerprint_of, linear, method_of
+from .evaluation import apart, check_split, fingerprint_of, linear, method_of
 from .finetuning import finetune
 from .layouts import read_parts
 from .preparation import one_of
@@ -185,7 +185,7 @@ def transfer(
     changed = not same or any(several not in (joint, [joint], (joint,)) for joint, several in mapping.items()) or len(mapping) < len(method.skeleton)
     crowded = places is not None and max(int(part.table["people"].max()) for part in (train, test)) > places
     parts = [retarget(part, method.skeleton, mapping, missing, places) if changed or crowded else part for part in (train, test)]
-    found = measure(run, *parts, protocol=protocol or "not named", **settings)
+    with apart(repr(mapping), missing, places): found = measure(run, *parts, protocol=protocol or "not named", **settings)
     about = {"how": how, "trained_on": own.get("set"), "trained_fingerprint": own.get("fingerprint"), "checked_unseen": checked, "people": places}
     if changed: about |= {"skeleton": test.skeleton.name, "mapping": mapping, "missing": missing,
                           "without_counterpart": [j for j in method.skeleton.joints if not mapping.get(j)]}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from test_methods import build, refused
 
+from skelbench import evaluation
 from skelbench.clips import SkeletonSet, leaked
 from skelbench.crrl import CRRL
 from skelbench.evaluation import embed, linear
@@ -152,6 +153,16 @@ def test_another_skeleton_and_fewer_places(run, how):
     assert s["people"] == 1 and s["skeleton"] == "nite15" and s["without_counterpart"] == ["left_wrist", "right_wrist", "left_ankle", "right_ankle"]
     assert (s["how"], result.protocol, s["checked_unseen"]) == (how, "not named", False) and ("from_scratch" in s) == (how == "finetune")
     json.dumps(result.to_dict())
+
+
+def test_floors_of_one_mapping_are_not_those_of_another(run):
+    parts = make_synthetic(clips=96, seed=2, skeleton=NITE15).split("xview")
+    together = [transfer(run, *parts, missing=missing) for missing in ("between", "invalid")]
+    for found, missing in zip(together, ("between", "invalid"), strict=True):
+        evaluation.FLOORS.clear()
+        alone = transfer(run, *parts, missing=missing)
+        assert (alone.raw_coordinates, alone.random_encoder) == (found.raw_coordinates, found.random_encoder), missing
+    assert together[0].raw_coordinates != together[1].raw_coordinates or together[0].random_encoder != together[1].random_encoder
 
 
 def test_wishes_that_cannot_be_meant(run, kinect):
