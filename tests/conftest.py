@@ -39,6 +39,24 @@ def data():
     return make_synthetic(clips=48, seed=0)
 
 
+@pytest.fixture(scope="module")
+def sides(synthetic):
+    "Training and test part of the small synthetic set."
+    return synthetic.split("xview")
+
+
+@pytest.fixture(scope="module")
+def run(sides):
+    "A CRRL of one epoch, trained on the first of `sides`; files that need another run have their own."
+    import torch
+
+    from skelbench.crrl import CRRL
+    from skelbench.training import fit
+    torch.manual_seed(0)
+    method = CRRL(sides[0].skeleton, preset="small", fusion="cml", people=2, width=6, queue=8)
+    return fit(method, sides[0], method.recipe(epochs=1, batch_size=16, frames=8), device="cpu", progress=False, protocol="xview")
+
+
 def pytest_sessionfinish(session):
     "Where SKELBENCH_NO_SKIP is set (.ci/run), a skipped test is a failed session: that machine has all that the tests need, but for recordings."
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

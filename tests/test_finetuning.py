@@ -11,27 +11,12 @@ import torch
 from test_methods import METHODS, build, refused
 
 from skelbench import evaluation, finetuning
-from skelbench.crrl import CRRL
 from skelbench.evaluation import linear
 from skelbench.finetuning import few_linear, finetune, learn, placed, recipe_of, semi, spread, stratified, taken_singly, unturned
 from skelbench.recipe import Recipe
 from skelbench.streams import fixed_length
-from skelbench.synthetic import make_synthetic
-from skelbench.training import fit
 
 QUICK = {"epochs": 2, "batch_size": 16}
-
-
-@pytest.fixture(scope="module")
-def sides():
-    return make_synthetic(clips=96, seed=0).split("xview")
-
-
-@pytest.fixture(scope="module")
-def run(sides):
-    torch.manual_seed(0)
-    method = CRRL(sides[0].skeleton, preset="small", fusion="cml", people=2, width=6, queue=8)
-    return fit(method, sides[0], method.recipe(epochs=1, batch_size=16, frames=8), device="cpu", progress=False, protocol="xview")
 
 
 def copied(data, rows, prefix):

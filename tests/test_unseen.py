@@ -1,29 +1,12 @@
 "What was learned from is not asked: by the run, by a stage before it, by a classifier."
 from types import SimpleNamespace
 
-import pytest
-import torch
 from test_finetuning import both, copied
 from test_methods import refused
 
 from skelbench.clustering import cluster
-from skelbench.crrl import CRRL
 from skelbench.evaluation import linear, nearest
-from skelbench.synthetic import make_synthetic
-from skelbench.training import fit
 from skelbench.unseen import check_unseen, stages_of
-
-
-@pytest.fixture(scope="module")
-def sides():
-    return make_synthetic(clips=96, seed=0).split("xview")
-
-
-@pytest.fixture(scope="module")
-def run(sides):
-    torch.manual_seed(0)
-    method = CRRL(sides[0].skeleton, preset="small", fusion="cml", people=2, width=6, queue=8)
-    return fit(method, sides[0], method.recipe(epochs=1, batch_size=16, frames=8), device="cpu", progress=False, protocol="xview")
 
 
 def test_own_training_clips_are_refused_and_strangers_are_not(run, sides):
