@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FIELDS', 'EVALUATIONS', 'WHICH', 'SUMMED', 'NEEDED', 'slug', 'read_rows', 'result_file', 'run_folder', 'missing',
            'splits_of', 'to_another_set', 'evaluate_split', 'evaluate_job', 'mean_of', 'mean_result', 'other_job',
-           'first_stage', 'members_of', 'folders_of', 'train', 'evaluated', 'measure', 'work', 'chosen_jobs', 'grouped',
-           'run_queue']
+           'first_stage', 'members_of', 'folders_of', 'train', 'loaded', 'evaluated', 'measure', 'work', 'chosen_jobs',
+           'grouped', 'run_queue']
 
 # %% ../nbs/55_bench.ipynb #358e9cc1
 import hashlib
@@ -177,14 +177,11 @@ def mean_result(
     fingerprint: str,  # of the whole set
 ) -> dict:
     "One result of all splits: `results.average` where they are Results; `parts` keeps each split's own."
-    if len(values) == 1:
-        return values[0].to_dict() if isinstance(values[0], Result) else values[0]
-    if all(isinstance(v, Result) for v in values):
-        together = average(values).to_dict()
-    else:
-        values = [v.to_dict() if isinstance(v, Result) else v for v in values]
-        together = mean_of(values) | {"parts": values}
-    return together | {"protocol": protocol, "fingerprint": fingerprint}
+    whole = {"protocol": protocol, "fingerprint": fingerprint}
+    if len(values) > 1 and all(isinstance(v, Result) for v in values):
+        return average(values).to_dict() | whole
+    plain = [v.to_dict() if isinstance(v, Result) else v for v in values]
+    return plain[0] if len(plain) == 1 else mean_of(plain) | {"parts": plain} | whole
 
 # %% ../nbs/55_bench.ipynb #7f55e30c
 def other_job(
@@ -261,19 +258,22 @@ def train(
 NEEDED = ("method", "data", "fingerprint", "protocol", "seed", "epochs", "seconds", "device", "version")
 
 
-def evaluated(job: dict, evaluation: dict, runs: str | Path, splits: list, fingerprint: str, device: str) -> dict:
+def loaded(job: dict, runs: str | Path, splits: list, device: str) -> list:  # of Run, one a split
+    "The trained runs of a row; of one that is beside others, their ensembles."
+    folders = zip(*(folders_of(one, runs, splits) for one in members_of(job)), strict=True)
+    members = [[load(folder, device=device) for folder in some] for some in folders]
+    return [ensemble(some) if len(some) > 1 else some[0] for some in members]
+
+
+def evaluated(job: dict, evaluation: dict, trained: list, splits: list, fingerprint: str) -> dict:
     "One evaluation of a trained row, over all of its splits, with what it was trained with and how long that took."
-    values, infos, clips = [], [], 0
-    for folders, (_, learned, test) in zip(zip(*(folders_of(one, runs, splits) for one in members_of(job))), splits, strict=True):
-        run = load(folders[0], device=device) if len(folders) == 1 else ensemble([load(folder, device=device) for folder in folders])
-        values.append(evaluate_split(run, learned, test, evaluation))
-        infos.append(run.info)
-        clips += run.info["clips"]
+    values = [evaluate_split(run, learned, test, evaluation) for run, (_, learned, test) in zip(trained, splits, strict=True)]
+    infos = [run.info for run in trained]
     value = {"row": job["row"], **mean_result(values, job["protocol"], fingerprint), "asked": evaluation, "preset": job["preset"],
              "options": job["options"], "recipe": infos[0]["recipe"]}
     value |= {k: job[k] for k in ("start_from", "beside", "train_share") if k in job}
     if "train_share" in job:
-        value["clips_trained_on"] = clips
+        value["clips_trained_on"] = sum(info["clips"] for info in infos)
     check_named(value, NEEDED)
     return value | {"train_seconds": round(sum(info["seconds"] for info in infos), 3), "parameters": infos[0]["parameters"]}
 
@@ -294,10 +294,10 @@ def measure(
     data = open_set(job["data"])
     splits = splits_of(data, job["protocol"])
     train(job, build, runs, device, progress)
-    written, failed = [], []
+    trained, written, failed = loaded(job, runs, splits, device), [], []  # once for all evaluations: none of them changes a run
     for evaluation in wanted:
         try:
-            value = evaluated(job, evaluation, runs, splits, data.fingerprint, device)
+            value = evaluated(job, evaluation, trained, splits, data.fingerprint)
         except Exception as error:  # the other evaluations of a long training are not lost with it
             failed.append(f"{evaluation['with']}: {error}")
             continue

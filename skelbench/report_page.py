@@ -23,7 +23,7 @@ from .datasets import open_set
 from .gathering import gather  # noqa: F401 (also reached from here)
 from .page import write_page
 from .player import Html, player_html
-from .report import DIGITS, MEASURES, tables
+from .report import DIGITS, MEASURES, tables, with_spread, worded
 from .runs import read_info, read_lines
 
 # %% ../nbs/64_report_page.ipynb #b3b05dea
@@ -120,9 +120,7 @@ def result_table(
     chosen = [s.split(", ") for s in frame.loc[~low, "setting"] if s]
     shared = [s for s in (chosen[0] if chosen else []) if len(chosen) == (~low).sum() and all(s in c for c in chosen)]
     def number(row, n):
-        if pd.isna(row[n]): return ""
-        spread = "" if pd.isna(row[f"{n} spread"]) else f" ± {row[f'{n} spread']:.{digits}f}"
-        return f"{row[n]:.{digits}f}{spread}", float(row[n])
+        return "" if pd.isna(row[n]) else (with_spread(row[n], row[f"{n} spread"], digits), float(row[n]))
     def line(row):
         setting = ", ".join(s for s in row["setting"].split(", ") if s and s not in shared)
         return [row["row"], setting, *(number(row, n) for n in names), int(row["epochs"]), int(row["seeds"]), "measured"]
@@ -130,7 +128,7 @@ def result_table(
     for p in found["published"]:
         column = p["measure"].partition(" ")[2] or names[0]
         said.setdefault((p["row"], p["published"]), {})[column] = (f"{p['value']:.{digits}f}", p["value"])
-    heads = ["row", "setting", *(n.replace("leak_free", "leak-free").replace("_", " ").replace("/", " ") for n in names), "epochs", "seeds", "source"]
+    heads = ["row", "setting", *(worded(n.replace("leak_free", "leak-free")) for n in names), "epochs", "seeds", "source"]
     printed = [[name, "", *(row.get(n, "") for n in names), "", "", f"published, {where}"] for (name, where), row in said.items()]
     floors = ("ceiling and floors", "floor", [line(r) for _, r in frame[low].iterrows()])
     measured = ("measured", "", [line(r) for _, r in frame[~low].iterrows()])
@@ -173,7 +171,7 @@ def statistics(
     for here in methods_of(results):
         place, names = here[0].place, {m.name for m in here}
         same = [r for r in results if all(r[k] == v for k, v in place.items())]
-        def mean(r): return f"{r['mean']:.1f}" + ("" if pd.isna(r["spread"]) else f" ± {r['spread']:.1f}"), r["mean"]
+        def mean(r): return with_spread(r["mean"], r["spread"]), r["mean"]
         spans = [[r["row"], r["on"].replace("_", "-"), r["clips"], r["seeds"], mean(r),
                   (f"{r['low']:.1f} to {r['high']:.1f}", r["low"]), (f"{r['low, seeds too']:.1f} to {r['high, seeds too']:.1f}", r["low, seeds too"])]
                  for _, r in intervals(same).iterrows()]

@@ -21,7 +21,7 @@ from .catalogue import CATALOGUE, cited, find_entry, listing, pairs_of, publishe
 from .cost import cost
 from .datasets import open_set
 from .pairs import unlabelled_share
-from .report import MEASURES, number_of
+from .report import MEASURES, number_of, with_spread
 from .training import fit
 
 # %% ../nbs/56_reproduce.ipynb #5414e3cd
@@ -239,7 +239,7 @@ def side_by_side(
             for name, value in measured(jobs, row, evaluation, folder, entry.get("show")).items():
                 if name != "about":
                     n = digits.get(evaluation["with"], 1)
-                    words["here: " + words_of(evaluation, name)] = f"{value[0]:.{n}f}" + (f" ± {value[1]:.{n}f}" if value[1] is not None else "")
+                    words["here: " + words_of(evaluation, name)] = with_spread(*value[:2], n)
                     seeds.add(value[2])
         out.append(words | {"seeds": "-".join(map(str, sorted(seeds))) or "not measured"})
     rest = [{"row": row, **numbers} for row, numbers in lines.items() if row not in paired]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .comparison import PLACE, RANDOM, Answers, answers, compare_two, holm
-from .report import DIGITS, FLOORS, MEASURES, NEEDED, number_of, pieces_of, read_result, result_files, setting_of
+from .report import DIGITS, FLOORS, MEASURES, NEEDED, number_of, pieces_of, read_result, result_files, setting_of, with_spread
 from .watching import differing
 
 # %% ../nbs/63_standings.ipynb #050c665b
@@ -104,7 +104,7 @@ def _text(numbers, digits=1) -> tuple:  # text, what is sorted by
     if not len(numbers):
         return "", None
     mean, same = float(numbers.mean()), numbers.max() == numbers.min()  # raw coordinates are the same whatever the seed
-    return f"{mean:.{digits}f}" + (f" ± {numbers.std(ddof=1):.{digits}f}" if len(numbers) > 1 and not same else ""), mean
+    return with_spread(mean, numbers.std(ddof=1) if len(numbers) > 1 and not same else None, digits), mean
 
 
 def _interval(row, measure) -> tuple:
