@@ -87,7 +87,7 @@ def rows_of(
             raise ValueError(f"{r['file']} and {group[which]['file']} hold the same row and seed: {r['row']}, seed {r['seed']}")
         group[which] = r
     found, key = {}, 0
-    for place, groups in places.items():
+    for place, groups in sorted(places.items(), key=lambda item: (*MEASURES, item[0][0]).index(item[0][0])):  # accuracies come first, as in a report
         parts = [set(setting.split(", ")) for _, setting, _ in groups]
         names, rows = [name for name, *_ in groups], []
         for (name, setting, epochs), group in groups.items():

@@ -103,7 +103,7 @@ def test_protocols_and_fingerprints_are_never_in_one_table():
     mixed = [result(), result("two"), result(protocol="xsub"), result(fingerprint="0" * 16), result(evaluation="nearest"), result(data="other")]
     tables = tables_of(rows_of(mixed))
     assert [len(t["rows"]) for t in tables] == [2, 1, 1, 1, 1] and len({t["of"] for t in tables}) == 5
-    assert tables[0]["of"][1] == "made (ffffff)" and tables[2]["of"][1] == "made (000000)" and tables[4]["of"][1] == "other"
+    assert tables[0]["of"][1] == "made (ffffff)" and tables[2]["of"][1] == "made (000000)" and tables[3]["of"][1] == "other"
     board = bench(mixed)
     board.picked = ["one", "two"]
     with pytest.raises(ValueError):
