@@ -156,7 +156,8 @@ def _reproduce_command(top):
     p.add_argument("--target-protocol", help="and its protocol")
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--preset", default="small", choices=["small", "paper"])
-    p.add_argument("--results", default="results", help="folder of folders of result files")
+    here = "nbs/results" if Path("nbs/results").is_dir() else "results"  # in a checkout, the measured results that come along
+    p.add_argument("--results", default=here, help="folder of folders of result files (default: nbs/results in a checkout, else results)")
     p.add_argument("--runs", default="runs", help="folder of run folders")
     p.add_argument("--workers", type=int, default=1, help="processes side by side")
     p.add_argument("--threads", type=int, help="of each worker (default: the machine's cores shared out)")

@@ -324,7 +324,7 @@ def _run(paper, key, jobs, folder, build, results, runs, workers, threads, devic
     "Says what is missing and how long it may take, and runs it."
     left = chosen_jobs(jobs, folder)
     done, wanted = sum(len(j["evaluate"]) for j in jobs) - sum(len(j["evaluate"]) for j in left), sum(len(j["evaluate"]) for j in jobs)
-    say(f"{done} of {wanted} results are in {folder}" + ("" if left else ": nothing to run"))
+    say(f"{done} of {wanted} results are in {folder}" + ("" if left else ": nothing to run (with another --results it is measured anew)"))
     if not left:
         return {}
     try:

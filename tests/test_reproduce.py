@@ -7,6 +7,7 @@ import pytest
 from skelbench import reproduce as module
 from skelbench.bench import read_rows, result_file, run_folder
 from skelbench.catalogue import CATALOGUE, cited, find_entry, listing, order, pairs_of, published, rows_file
+from skelbench.cli import main, parser
 from skelbench.commands import Builder
 from skelbench.reproduce import counted, estimate, in_words, jobs_of, measured, paces, reproduce, results_folder, side_by_side, stages_to_train, under
 
@@ -149,3 +150,13 @@ def test_rows_come_with_the_package():
         rows_file("nothing")
     setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     assert "rows/*.json" in setup, "package_data of the wheel"
+
+
+def test_a_checkout_shows_the_results_that_come_along(monkeypatch, tmp_path, capsys):
+    asked = ["reproduce", "focovil", "8"]
+    monkeypatch.chdir(tmp_path)
+    assert parser().parse_args(asked).results == "results"
+    monkeypatch.chdir(ROOT)
+    assert parser().parse_args(asked).results == "nbs/results"
+    main(asked)  # without data and without runs: every number of this table is there
+    assert "42 of 42 results are in nbs/results/focovil: nothing to run" in capsys.readouterr().out
