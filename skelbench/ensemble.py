@@ -6,6 +6,7 @@
 __all__ = ['Ensemble', 'ensemble']
 
 # %% ../nbs/49_ensemble.ipynb #1782edee
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -76,4 +77,5 @@ def ensemble(
     info = {**first.info, "method": " + ".join(r.info["method"] for r in runs), "seconds": sum(r.info["seconds"] for r in runs),
             "parameters": sum(p.numel() for p in together.parameters()), "members": [r.info for r in runs]}
     recipe = first.recipe.replace(frames=None if None in frames else max(frames), epochs=max(r.recipe.epochs for r in runs))
-    return Run(together.eval(), recipe, None, info)
+    clips = None if any(run.clips is None for run in runs) else pd.concat([run.clips for run in runs]).drop_duplicates(ignore_index=True)
+    return Run(together.eval(), recipe, None, info, clips=clips)

@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'read_lines', 'write_lines', 'append_line', 'checkpoints', 'save_tensors', 'save_checkpoint',
            'read_checkpoint', 'restore_model', 'restore_optimizers', 'random_states', 'restore_random', 'Run',
-           'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'trained_on', 'origin', 'describe',
-           'differences', 'claim_folder']
+           'clips_seen', 'read_clips', 'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'trained_on',
+           'origin', 'describe', 'differences', 'claim_folder']
 
 # %% ../nbs/39_runs.ipynb #98d98394
 import importlib
@@ -153,6 +153,7 @@ class Run:
     folder: Path | None = None      # None: nothing was written
     info: dict = field(default_factory=dict, repr=False)        # as in run.json: method, data, fingerprint, protocol, seconds, ...
     history: list = field(default_factory=list, repr=False)     # a dict an epoch
+    clips: pd.DataFrame | None = field(default=None, repr=False)    # of `clips_seen`
 
     @property
     def finished(self) -> bool:     # all epochs of the recipe were trained
@@ -168,6 +169,27 @@ class Run:
         return (f"Run of {i['method']} on {i['set']} ({i['protocol'] or 'no protocol'}, {i['clips']} clips): "
                 f"epoch {i['epoch']} of {self.recipe.epochs}{loss}, {i['seconds']:.0f} s on {i['device']}"
                 f"{'' if self.finished else ', not finished'}{f', in {self.folder}' if self.folder else ', not saved'}")
+
+# %% ../nbs/39_runs.ipynb #c11b5ee2
+def clips_seen(
+    train: SkeletonSet,             # what a run learns from
+    first=None,                     # the `Run` that it starts from
+) -> pd.DataFrame | None:           # name, content, stage: 0 its own clips, 1 those of the run before it, ...; None: that one does not say
+    "Every clip that a run will have learned from."
+    own = train.table[["name", "content"]].assign(stage=0)
+    if first is None: return own
+    return None if first.clips is None else pd.concat([own, first.clips.assign(stage=first.clips["stage"] + 1)], ignore_index=True)
+
+
+def read_clips(
+    path: Path,                     # clips.csv
+) -> pd.DataFrame | None:           # as of `clips_seen`; None: there is no such file, as in runs of before 0.1
+    "The clips that a run was trained on. Raises ValueError if the file is damaged."
+    if not path.exists(): return None
+    try:
+        return pd.read_csv(path, dtype={"name": str, "content": str, "stage": int}, keep_default_na=False)[["name", "content", "stage"]]
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}: without the file, the run does not know its clips") from None
 
 # %% ../nbs/39_runs.ipynb #33706cb7
 def read_info(
@@ -242,7 +264,7 @@ def load(
     restore_model(model, tensors)
     info |= {"epoch": plain["epoch"], "finished": plain["epoch"] == recipe.epochs}      # of these weights
     history = read_lines(folder / "metrics.jsonl", plain["epoch"])
-    return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history)
+    return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history, read_clips(folder / "clips.csv"))
 
 # %% ../nbs/39_runs.ipynb #09e3c088
 def own_split(
@@ -271,14 +293,16 @@ def trained_on(
     data: SkeletonSet | None = None,    # perhaps the very clips
     whole: bool = False,            # True: also of a run without a protocol, which was trained on all of its set
 ) -> SkeletonSet | None:            # None: they are not to be had
-    "The clips that a run was trained on, known by their fingerprint: `data` if they are it, else from where the set lay."
-    info = getattr(run, "info", None) or {}
+    "The clips that a run was trained on, known by their fingerprint: `data` if they are it, else from where the set lay, a drawn share of it too."
+    info, known = getattr(run, "info", None) or {}, getattr(run, "clips", None)
     if data is not None and info.get("fingerprint") == data.fingerprint:
         return data
     try:
         train, _ = own_split(info, whole=whole)
     except (ValueError, OSError):
         return None
+    if train.fingerprint != info.get("fingerprint") and known is not None:
+        train = train.select(np.flatnonzero(train.table["name"].isin(known.loc[known["stage"] == 0, "name"])))
     return train if train.fingerprint == info.get("fingerprint") else None
 
 # %% ../nbs/39_runs.ipynb #c1274184

@@ -23,9 +23,9 @@ from tqdm.auto import tqdm
 from .clips import SkeletonBatch, SkeletonSet
 from .pairs import draw_batches, paired_rows, scene_codes
 from .recipe import Recipe, learning_rate_factor
-from .runs import (Run, append_line, checkpoints, claim_folder, describe, load, pick_device, random_states, read_checkpoint,
+from .runs import (Run, append_line, checkpoints, claim_folder, clips_seen, describe, load, pick_device, random_states, read_checkpoint,
                             read_lines, restore_model, restore_optimizers, restore_random, save_checkpoint, save_tensors, write_lines)
-from .storage import write_json
+from .storage import write_beside, write_json
 from .streams import fixed_length
 
 _all_ = ["Run", "load"]
@@ -252,6 +252,7 @@ def start(t: Training, train: SkeletonSet, old: dict | None) -> int:
     if run.folder is not None and a.is_main_process:
         [half.unlink() for half in run.folder.rglob(".*.tmp")]      # of a killed run
         write_json(run.folder / "run.json", run.info)
+        if run.clips is not None: write_beside(run.folder / "clips.csv", lambda beside: run.clips.to_csv(beside, index=False))
         write_lines(run.folder / "metrics.jsonl", run.history)
         (run.folder / "control").write_text("run\n")
     restore_random(a, tensors)
@@ -314,7 +315,8 @@ def fit(
     data, groups, probes = place(train, recipe, accelerator)
     accelerator.wait_for_everyone()     # all have looked at the folder before one writes
     torch.manual_seed(recipe.seed + 7919 * accelerator.process_index)
-    t = Training(Run(model, recipe, folder, info), accelerator, data, groups, probes, first=start_from and start_from.model)
+    run = Run(model, recipe, folder, info, clips=clips_seen(train, start_from))
+    t = Training(run, accelerator, data, groups, probes, first=start_from and start_from.model)
     done = start(t, train, old)
     try:
         run_epochs(t, done, progress)

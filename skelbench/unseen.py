@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .clips import SkeletonSet, leaked
+from .clips import SkeletonSet
 from .runs import trained_on
 
 # %% ../nbs/49_unseen.ipynb #ee57fd27
@@ -31,21 +31,19 @@ def check_unseen(
     run,  # a Run, or a method, of which nothing is known
     test: SkeletonSet,  # what is to be measured
     train: SkeletonSet | None = None,  # what a classifier learns from; perhaps also the very clips of the run
-) -> bool:  # whether all of it could be checked: the clips of a run that lay in a folder that is gone are not to be had
+) -> bool:  # whether all of it could be checked: an old run, whose set is gone, does not say what its clips were
     "Raises ValueError where test clips were trained on, by the run, by a stage before it, or by the classifier."
-    sure, seen = bool(getattr(run, "info", None)), [] if train is None else [("the labelled training part", train)]
-    for stage in stages_of(run):
-        if stage.info.get("fingerprint") == test.fingerprint:
-            raise ValueError(f"the {len(test)} test clips of {test.name} are the ones that the run was trained on")
-        clips = trained_on(stage, train, whole=True)
-        sure &= clips is not None
-        seen += [] if clips is None or clips is train else [("the run's training part", clips)]
-    for where, clips in seen:
-        keys = set(zip(clips.table["name"], clips.table["content"], strict=True))
+    stages, own = stages_of(run), getattr(run, "clips", None)
+    if any(stage.info.get("fingerprint") == test.fingerprint for stage in stages):
+        raise ValueError(f"the {len(test)} test clips of {test.name} are the ones that the run was trained on")
+    parts = [own] if own is not None else [getattr(trained_on(stage, train, whole=True), "table", None) for stage in stages]
+    seen = [("the run's training part", part) for part in parts if part is not None]
+    for where, table in [*seen, *([] if train is None else [("the labelled training part", train.table)])]:
+        keys = set(zip(table["name"], table["content"], strict=True))
         same = np.array([pair in keys for pair in zip(test.table["name"], test.table["content"], strict=True)], bool)
-        known = leaked(clips, test)
+        known = test.table["content"].isin(table["content"]).to_numpy()
         if same.any() or known.mean() > 0.5:
             first = test.table["name"][int((same if same.any() else known).argmax())]
             raise ValueError(f"{int((same | known).sum())} of {len(test)} test clips of {test.name} are in {where}, as {first!r}: "
                              "nothing can be measured on them")
-    return sure
+    return bool(parts) and len(seen) == len(parts)

@@ -240,7 +240,7 @@ def test_the_folder_says_what_was_done(data, unbroken):
     assert info["parameters"] == sum(p.numel() for p in unbroken.model.parameters())
     assert set(info["versions"]) == {"python", "torch", "numpy", "skelbench"} and info["command"] == sys.argv
     names = {str(path.relative_to(unbroken.folder)) for path in unbroken.folder.rglob("*") if path.is_file()}
-    assert names == {"run.json", "metrics.jsonl", "control", *(f"{kind}/epoch_000{e}.safetensors"
+    assert names == {"run.json", "clips.csv", "metrics.jsonl", "control", *(f"{kind}/epoch_000{e}.safetensors"
                      for kind, e in (("checkpoints", 3), ("checkpoints", 4), ("snapshots", 2), ("snapshots", 4)))}
     metrics = unbroken.metrics()
     assert list(metrics["epoch"]) == [1, 2, 3, 4] and np.isfinite(metrics).all(axis=None)
@@ -530,7 +530,7 @@ def test_two_processes_train_what_one_trains(data, tmp_path, pairs):
     done = two_processes(tmp_path / "run", model="Plain", pairs=pairs)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "3.0/3 epochs" in done.stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoints", "control", "metrics.jsonl", "run.json", "snapshots"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoints", "clips.csv", "control", "metrics.jsonl", "run.json", "snapshots"]
     two = load(tmp_path / "run", method=Plain)
     assert two.metrics()["epoch"].tolist() == [1, 2, 3]
     if pairs == "augmented":        # the batches are the same clips, so the mathematics is
@@ -684,7 +684,7 @@ def test_a_damaged_checkpoint_is_named_and_can_be_deleted(data, unbroken, tmp_pa
 def test_nothing_in_a_run_folder_is_a_pickle(unbroken):
     for path in unbroken.folder.rglob("*.safetensors"):
         assert load_file(path) and not path.read_bytes().startswith((b"PK", b"\x80"))
-    assert {path.suffix for path in unbroken.folder.rglob("*") if path.is_file()} == {".json", ".jsonl", ".safetensors", ""}
+    assert {path.suffix for path in unbroken.folder.rglob("*") if path.is_file()} == {".json", ".jsonl", ".csv", ".safetensors", ""}
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
