@@ -40,7 +40,7 @@ def _dry_run(a, release) -> dict:
 # %% ../nbs/66_data_commands.ipynb #b6c42565
 def data_import(a) -> dict:
     "`skelbench data import FORMAT SOURCE DEST`"
-    from skelbench.datasets import info, read_release, release_to_import
+    from skelbench.datasets import info, read_release, release_to_import, set_name
     from skelbench.importing import gather
 
     options = words(a.option)
@@ -50,7 +50,7 @@ def data_import(a) -> dict:
         raise ValueError("give a destination, or --dry-run")
     release, doubts = release_to_import(a.format, a.source, a.destination, a.overwrite, not a.json, **options)
     try:
-        data, left_out = gather(release, a.format, a.destination, a.overwrite, a.workers, progress=not a.json)
+        data, left_out = gather(release, set_name(a.format, a.destination), a.destination, a.overwrite, a.workers, progress=not a.json)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     made = {**info(data), "left_out": {reason: len(names) for reason, names in left_out.items()},

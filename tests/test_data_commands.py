@@ -72,8 +72,8 @@ def test_an_import_says_what_is_uncertain(capsys, tmp_path):
     assert said(capsys, *command, "--json")[1]["uncertain"] == []
     import_set("generic", tmp_path / "rows", tmp_path / "d.skel")
     assert capsys.readouterr().err.splitlines()[:4] == asked
-    import_set("generic", tmp_path / "rows", tmp_path / "e.skel", progress=False)
-    assert capsys.readouterr().err == ""
+    e, _ = import_set("generic", tmp_path / "rows", tmp_path / "e.skel", progress=False)
+    assert capsys.readouterr().err == "" and e.name == "e" and SkeletonSet.open(tmp_path / "c.skel").name == "c"  # by its folder; a data set by its own name
 
 
 def test_parts_and_wholes(capsys, place):
