@@ -112,8 +112,9 @@ def opened(a):
 # %% ../nbs/65_commands.ipynb #46204b10
 def evaluate(a) -> dict:
     "`skelbench evaluate DIR --with linear|nearest|finetune|semi|cluster|segment|health|... [--option schedule=convex] [--beside DIR]`"
-    from skelbench.bench import evaluate_job, mean_of
+    from skelbench.bench import evaluate_job
     from skelbench.ensemble import ensemble
+    from skelbench.results import mean_of
     from skelbench.runs import load
 
     if a.representation and a.evaluation == "segment":

@@ -14,8 +14,6 @@ from skelbench.bench import (
     evaluate_split,
     folders_of,
     grouped,
-    mean_of,
-    mean_result,
     measure,
     read_rows,
     result_file,
@@ -26,7 +24,7 @@ from skelbench.bench import (
 from skelbench.commands import Builder
 from skelbench.evaluation import nearest
 from skelbench.pairs import unlabelled_share
-from skelbench.results import Result
+from skelbench.results import Result, mean_of, mean_result
 from skelbench.runs import own_split, read_info
 
 SMALL = {"method": "crrl", "preset": "small", "options": {"fusion": "ser", "width": 8, "people": 2}, "recipe": {"epochs": 1, "batch_size": 16},
@@ -97,6 +95,18 @@ def test_means_against_a_loop():
     whole = mean_of(parts)
     assert whole == {"official": 1.5, "errors": {"right": .75}, "clips": {"test": 46}, "seconds": 2.0, "settings": {"k": 1}, "same": ["a"], "flag": True}
     assert mean_result(parts, "p", "f")["parts"] == parts and mean_result(parts[:1], "p", "f") == parts[0]
+
+
+def test_rows_and_answers_of_several_splits():
+    "Few labels on folds: every share has its mean, and every clip its answer."
+    parts = [{"official": 10. * k, "shares": [{"share": s, "official": s + k, "labelled": 3 + k} for s in (.1, .4)],
+              "predictions": {"clips": [f"{k}a", f"{k}b"], "truth": [k, 0], "predicted": [0, 0], "leaked": [0, k]}} for k in range(3)]
+    whole = mean_result(parts, "p", "f")
+    assert [(row["share"], row["official"], row["labelled"]) for row in whole["shares"]] == [(.1, 1.1, 4), (.4, 1.4, 4)]
+    assert whole["predictions"] == {"clips": ["0a", "0b", "1a", "1b", "2a", "2b"], "truth": [0, 0, 1, 0, 2, 0], "predicted": [0] * 6,
+                                    "leaked": [0, 0, 0, 1, 0, 2]}
+    assert all("predictions" not in part and part["shares"] for part in whole["parts"]) and "predictions" in parts[0]
+    assert "predictions" not in mean_of([parts[0], {**parts[1], "predictions": None}])  # half of the clips are no answer
 
 
 def test_every_evaluation_is_there_and_takes_run_train_test():
