@@ -201,6 +201,8 @@ def average(
     values |= mean([r.to_dict() for r in results], numbers) | {"interval": wilson(right.sum(), len(right))}
     if values["leak_free"] is not None: values["leak_free_interval"] = wilson(right[~twin].sum(), int((~twin).sum()))
     values |= {row: mean([getattr(r, row) for r in results], numbers) for row in ROWS}
+    values["settings"] = first.settings | {k: {key: one for key, one in v.items() if "interval" not in key} | mean([r.settings[k] for r in results], numbers)
+                                           for k, v in first.settings.items() if isinstance(v, dict) and "official" in v}  # as a network from scratch
     if first.streams: values["streams"] = [mean(rows, numbers) for rows in zip(*(r.streams for r in results), strict=True)]
     if None not in (names := [r.names for r in results]): values["names"] = [name for part in names for name in part]
     parts = [{k: v for k, v in r.to_dict().items() if k != "predictions"} for r in results]  # the whole's holds them all, in order

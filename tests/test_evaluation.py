@@ -1,5 +1,6 @@
 "Probes, results and evaluation against slow loops, sklearn and sets made by hand."
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -401,6 +402,10 @@ def test_evaluate_averages_folds(tiny):
     right = sum(int((p.predicted == p.truth).sum()) for p in parts)
     assert whole.interval == wilson(right, 60) and whole.clips["test"] == 60 and whole.fingerprint == tiny.data.fingerprint
     assert isinstance(average(parts[:1]), Result)
+    taught = [replace(part, settings={**part.settings, "epochs": 3, "from_scratch": {"official": 10. * k, "interval": [0, 9], "learning_rate": .1}})
+              for k, part in enumerate(parts)]
+    said = average(taught).settings  # numbers of a network from scratch are of all splits, too
+    assert said == {**parts[0].settings, "epochs": 3, "from_scratch": {"official": round(10 * float(np.mean(range(len(parts)))), 2), "learning_rate": .1}}
     with pytest.raises(ValueError, match="linear, nearest"):
         evaluate(tiny.method, tiny.data, "xview", "svm")
 
