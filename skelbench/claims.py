@@ -13,7 +13,7 @@ import statistics
 import pandas as pd
 
 from .comparison import name_of
-from .report import number_of, usual
+from .report import number_of, usual, with_spread
 
 # %% ../nbs/56_claims.ipynb #c84b4af0
 CLAIMS = (  # key, what is claimed, where, comparisons apart by |
@@ -164,7 +164,7 @@ def shortly(
 ) -> str:
     "Mean and spread over seeds; fractions with three digits."
     digits = 3 if max(map(abs, numbers)) <= 1 else 1
-    return f"{statistics.mean(numbers):.{digits}f} ± {statistics.stdev(numbers):.{digits}f}"
+    return with_spread(statistics.mean(numbers), statistics.stdev(numbers), digits)
 
 
 def decidable(results: list[dict], claims=CLAIMS) -> dict:  # (data, protocol) -> results

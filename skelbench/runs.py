@@ -183,11 +183,14 @@ def clips_seen(
 
 def read_clips(
     path: Path,                     # clips.csv
+    own: int,                       # clips that the run itself was trained on
 ) -> pd.DataFrame | None:           # as of `clips_seen`; None: there is no such file, as in runs of before 0.1
     "The clips that a run was trained on. Raises ValueError if the file is damaged."
     if not path.exists(): return None
     try:
-        return pd.read_csv(path, dtype={"name": str, "content": str, "stage": int}, keep_default_na=False)[["name", "content", "stage"]]
+        clips = pd.read_csv(path, dtype={"name": str, "content": str, "stage": int}, keep_default_na=False)[["name", "content", "stage"]]
+        if (found := int((clips["stage"] == 0).sum())) != own: raise ValueError(f"it names {found} of {own} clips")
+        return clips
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}: without the file, the run does not know its clips") from None
 
@@ -264,7 +267,7 @@ def load(
     restore_model(model, tensors)
     info |= {"epoch": plain["epoch"], "finished": plain["epoch"] == recipe.epochs}      # of these weights
     history = read_lines(folder / "metrics.jsonl", plain["epoch"])
-    return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history, read_clips(folder / "clips.csv"))
+    return Run(model.to(pick_device(device)).eval(), recipe, folder, info, history, read_clips(folder / "clips.csv", info["clips"]))
 
 # %% ../nbs/39_runs.ipynb #09e3c088
 def own_split(
