@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from .clips import SkeletonBatch, SkeletonSet
 from .pairs import draw_batches, paired_rows, scene_codes
 from .recipe import Recipe, learning_rate_factor
-from .runs import (Run, append_line, checkpoints, claim_folder, clips_seen, describe, load, pick_device, random_states, read_checkpoint,
+from .runs import (Run, append_line, checkpoints, claim_folder, clips_seen, describe, hold_folder, load, pick_device, random_states, read_checkpoint,
                             read_lines, restore_model, restore_optimizers, restore_random, save_checkpoint, save_tensors, write_lines)
 from .storage import write_beside, write_json
 from .streams import fixed_length
@@ -305,7 +305,7 @@ def fit(
     """Trains a method. On a CPU the same seed gives the same numbers, and a killed and resumed run those of an unbroken one.
 
     Raises ValueError (no method, another skeleton, too few clips, a resumed run that differs), FileExistsError (the folder
-    is taken) and FloatingPointError (a loss that is not finite, named). Ctrl-C is passed on, and leaves a run to be resumed.
+    is taken, or another process trains in it) and FloatingPointError (a loss that is not finite, named). Ctrl-C is passed on, and leaves a run to be resumed.
     """
     check_method(model, train, start_from)
     torch.set_flush_denormal(True)      # tiny numbers cost a CPU many times their worth
@@ -317,9 +317,9 @@ def fit(
     torch.manual_seed(recipe.seed + 7919 * accelerator.process_index)
     run = Run(model, recipe, folder, info, clips=clips_seen(train, start_from))
     t = Training(run, accelerator, data, groups, probes, first=start_from and start_from.model)
-    done = start(t, train, old)
+    lock = hold_folder(folder) if folder and accelerator.is_main_process else None
     try:
-        run_epochs(t, done, progress)
+        run_epochs(t, start(t, train, old), progress)
     except KeyboardInterrupt:
         kept = f"fit(..., to={str(folder)!r}, resume=True) goes on after epoch {t.run.info['epoch']}" if folder else "nothing was saved"
         say(f"interrupted: {kept}")
@@ -328,4 +328,5 @@ def fit(
         model.eval()
         t.wrapped = t.optimizers = None     # the wrapper holds a second copy of the gradients, and threads
         accelerator.free_memory()
+        if lock: lock.release()
     return t.run

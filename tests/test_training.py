@@ -580,6 +580,23 @@ def test_a_diagnosis_that_is_not_finite_stops_too(data):
         run_tiny(data, method=Broken(BODY17))
 
 
+def test_no_two_trainings_write_to_one_folder(data, unbroken, tmp_path):
+    class Crowded(Tiny):
+        def diagnose(self, batch):
+            before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            with pytest.raises(FileExistsError, match="is being trained by another process"):
+                run_tiny(data, folder, resume=True)
+            refused.append(before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+            return super().diagnose(batch)
+
+    Crowded.__name__, Crowded.__module__ = Tiny.__name__, Tiny.__module__
+    folder, refused = tmp_path / "run", []
+    with torch.random.fork_rng():
+        run = run_tiny(data, folder, method=Crowded(BODY17))
+    assert refused == [True] * RECIPE.epochs and run.finished
+    assert run_tiny(data, folder, resume=True).finished      # it was let go of
+
+
 def test_a_folder_that_is_taken_is_left_alone(data, unbroken, tmp_path):
     before = {path: path.read_bytes() for path in unbroken.folder.rglob("*") if path.is_file()}
     with pytest.raises(FileExistsError, match="holds a run already: continue it with resume=True, or choose another folder"):
