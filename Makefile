@@ -36,9 +36,9 @@ lint: $(STAMP)
 sync: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-# an empty selection also exits 0, so the word is looked for
+# an empty selection also exits 0, so the word is looked for; two processes with two threads each wait for one another on two cores
 notebooks: $(STAMP)
-	@set -o pipefail; $(BIN)/nbdev_test --n_workers 2 --timing --do_print 2>&1 | tee $(VENV)/nbdev_test.log; grep -q '^Success\.' $(VENV)/nbdev_test.log
+	@set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing --do_print 2>&1 | tee $(VENV)/nbdev_test.log; grep -q '^Success\.' $(VENV)/nbdev_test.log
 
 fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests -m 'not slow and not browser'
@@ -47,7 +47,7 @@ wheel: $(STAMP)
 	rm -rf dist && $(BIN)/python -m build -q --outdir dist . && ls dist
 
 test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests -m 'slow or browser'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v --durations 15 -n 2 --dist loadfile tests -m 'slow or browser'
 
 # every companion from top to bottom, as a reader would run it
 companions: $(STAMP)
