@@ -170,7 +170,8 @@ class Builder:
 
 def queue(a) -> dict:
     "`skelbench queue ROWS.json --results DIR [--cluster local|slurm]`"
-    from skelbench.bench import chosen_jobs, run_queue
+    from skelbench.bench import run_queue
+    from skelbench.jobs import chosen_jobs
 
     left = chosen_jobs(a.rows, a.results, a.only)
     if a.list:

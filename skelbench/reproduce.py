@@ -16,10 +16,11 @@ from shutil import get_terminal_size
 
 import pandas as pd
 
-from .bench import chosen_jobs, first_stage, read_rows, result_file, run_folder, run_queue, slug, splits_of
+from .bench import run_queue, splits_of
 from .catalogue import CATALOGUE, cited, find_entry, listing, pairs_of, published, rows_file  # noqa: F401 (also reached from here)
 from .cost import cost
 from .datasets import open_set
+from .jobs import chosen_jobs, first_stage, read_rows, result_file, run_folder, slug
 from .pairs import unlabelled_share
 from .report import MEASURES, number_of, with_spread
 from .training import fit

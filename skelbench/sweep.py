@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from .bench import chosen_jobs, grouped, run_folder, work
+from .bench import grouped, work
+from .jobs import chosen_jobs, run_folder
 from .storage import write_json
 
 # %% ../nbs/56_sweep.ipynb #62969ba5

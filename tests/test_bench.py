@@ -8,21 +8,10 @@ import pytest
 import torch
 
 from skelbench import bench
-from skelbench.bench import (
-    EVALUATIONS,
-    evaluate_job,
-    evaluate_split,
-    folders_of,
-    grouped,
-    measure,
-    read_rows,
-    result_file,
-    run_folder,
-    splits_of,
-    work,
-)
+from skelbench.bench import evaluate_job, evaluate_split, folders_of, grouped, measure, splits_of, work
 from skelbench.commands import Builder
 from skelbench.evaluation import nearest
+from skelbench.jobs import EVALUATIONS, read_rows, result_file, run_folder
 from skelbench.pairs import unlabelled_share
 from skelbench.results import Result, mean_of, mean_result
 from skelbench.runs import own_split, read_info
@@ -89,6 +78,13 @@ def test_one_evaluation_that_fails_does_not_lose_the_others(place):
     assert "soul" in failed[0] and "1 other results are written" in failed[0] and "no evaluation 'luck'" in failed[1]
 
 
+def test_a_wish_that_cannot_be_met_is_refused_before_hours_of_training(place, monkeypatch):
+    monkeypatch.setattr(bench, "train", lambda *_: pytest.fail("it was trained"))
+    job = {**SMALL, "row": "typed", "data": str(place / "a.skel"), "protocol": "xview", "evaluate": [{"with": "nearest"}, {"with": "cluster", "colour": 1}]}
+    with pytest.raises(ValueError, match="cluster has no colour: there are model"):
+        measure(job, Builder, place / "runs", place / "results", "a command", progress=False)
+
+
 def test_means_against_a_loop():
     parts = [{"official": float(k), "errors": {"right": k / 2, "unknown": None if k else 3}, "clips": {"test": 10 + k}, "seconds": .5, "settings": {"k": 1},
               "list": [k], "same": ["a"], "flag": True} for k in range(4)]
@@ -131,7 +127,7 @@ def test_evaluations_by_name(model, data):
 
 def test_a_transfer_goes_to_all_splits_of_the_other_set(model, place, data, monkeypatch):
     asked = []
-    def transfer(run, train, test, protocol=None, how="linear"):
+    def transfer(run, train, test, protocol=None, how="linear", **settings):
         asked.append((protocol, how, len(train), len(test)))
         return nearest(run, train, test, protocol=protocol)
     monkeypatch.setattr(bench, "import_module", lambda name: type("module", (), {"transfer": staticmethod(transfer)}))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from skelbench import reproduce as module
-from skelbench.bench import read_rows, result_file, run_folder
 from skelbench.catalogue import CATALOGUE, cited, find_entry, listing, order, pairs_of, published, rows_file
 from skelbench.cli import main, parser
 from skelbench.commands import Builder
+from skelbench.jobs import read_rows, result_file, run_folder
 from skelbench.reproduce import counted, estimate, in_words, jobs_of, measured, paces, reproduce, results_folder, side_by_side, stages_to_train, under
 
 ROOT = Path(__file__).resolve().parents[1]

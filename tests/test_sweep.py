@@ -7,8 +7,8 @@ import time
 import pytest
 
 from skelbench import sweep as module
-from skelbench.bench import read_rows
 from skelbench.commands import Builder
+from skelbench.jobs import read_rows
 from skelbench.sweep import Task, executor_for, found_again, key_of, sweep
 from skelbench.synthetic import make_synthetic
 
