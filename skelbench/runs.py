@@ -4,7 +4,7 @@
 __all__ = ['FORMAT', 'read_lines', 'write_lines', 'append_line', 'checkpoints', 'save_tensors', 'save_checkpoint',
            'read_checkpoint', 'restore_model', 'restore_optimizers', 'random_states', 'restore_random', 'Run',
            'clips_seen', 'read_clips', 'read_info', 'pick_device', 'method_class', 'load', 'own_split', 'trained_on',
-           'origin', 'describe', 'differences', 'claim_folder', 'hold_folder']
+           'origin', 'describe', 'differences', 'claim_folder']
 
 # %% ../nbs/39_runs.ipynb #98d98394
 import importlib
@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
@@ -360,14 +359,3 @@ def claim_folder(folder, info, resume):
     if found := differences(old, info):
         raise ValueError(f"{folder} cannot be resumed, what is asked for now differs: {'; '.join(found)}")
     return old
-
-
-def hold_folder(folder) -> FileLock:    # let go by its `release`, or with the process however it ends
-    "Keeps a run folder for one training, so that no two write to it. Raises FileExistsError while another one has it."
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")   # a hidden file does not make a folder taken
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise FileExistsError(f"{folder} is being trained by another process: wait for it, or write the word stop into {folder / 'control'}") from None
-    return lock

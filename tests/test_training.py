@@ -240,7 +240,7 @@ def test_the_folder_says_what_was_done(data, unbroken):
     assert info["parameters"] == sum(p.numel() for p in unbroken.model.parameters())
     assert set(info["versions"]) == {"python", "torch", "numpy", "skelbench"} and info["command"] == sys.argv
     names = {str(path.relative_to(unbroken.folder)) for path in unbroken.folder.rglob("*") if path.is_file()}
-    assert names == {"run.json", "clips.csv", "metrics.jsonl", "control", *(f"{kind}/epoch_000{e}.safetensors"
+    assert names == {".lock", "run.json", "clips.csv", "metrics.jsonl", "control", *(f"{kind}/epoch_000{e}.safetensors"
                      for kind, e in (("checkpoints", 3), ("checkpoints", 4), ("snapshots", 2), ("snapshots", 4)))}
     metrics = unbroken.metrics()
     assert list(metrics["epoch"]) == [1, 2, 3, 4] and np.isfinite(metrics).all(axis=None)
@@ -420,7 +420,7 @@ def test_an_epoch_without_its_checkpoint_is_trained_again(data, unbroken, tmp_pa
     monkeypatch.undo()
     assert load(tmp_path / "run", method=Tiny).metrics()["epoch"].tolist() == [1, 2, 3]
     assert same(run_tiny(data, tmp_path / "run", recipe, resume=True), unbroken)
-    assert not list((tmp_path / "run").rglob(".*"))
+    assert not list((tmp_path / "run").rglob(".*.tmp"))
 
 
 def test_a_crash_before_the_first_checkpoint_starts_over(data, unbroken, tmp_path, monkeypatch):
@@ -595,6 +595,15 @@ def test_no_two_trainings_write_to_one_folder(data, unbroken, tmp_path):
         run = run_tiny(data, folder, method=Crowded(BODY17))
     assert refused == [True] * RECIPE.epochs and run.finished
     assert run_tiny(data, folder, resume=True).finished      # it was let go of
+
+
+def test_a_training_that_fails_at_its_start_leaves_no_folder(data, tmp_path):
+    class Unprepared(Tiny):
+        def prepare(self, train): raise ValueError("unprepared")
+
+    with pytest.raises(ValueError, match="unprepared"):
+        run_tiny(data, tmp_path / "run", method=Unprepared(BODY17))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_is_taken_is_left_alone(data, unbroken, tmp_path):
