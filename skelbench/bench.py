@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from .clips import SkeletonSet
 from .datasets import open_set
 from .ensemble import ensemble
-from .jobs import EVALUATIONS, chosen_jobs, first_stage, members_of, result_file, run_folder
+from .jobs import EVALUATIONS, check_kinds, chosen_jobs, first_stage, members_of, result_file, run_folder
 from .pairs import unlabelled_share
 from .results import Result, average, check_named, mean_result
 from .storage import write_json
@@ -53,7 +53,7 @@ def to_another_set(function, run, data, protocol: str, **keywords) -> Result:
 def evaluation_of(
     evaluation: dict,  # {"with": its name, and its keywords}
 ):
-    "The function of an evaluation. Raises ValueError for a name or a keyword that is not known."
+    "The function of an evaluation. Raises ValueError for a name or a keyword that is not known, or a value of another kind."
     if (name := evaluation.get("with")) not in EVALUATIONS:
         raise ValueError(f"no evaluation {name!r}: there are {', '.join(EVALUATIONS)}")
     module, function = EVALUATIONS[name]
@@ -61,6 +61,7 @@ def evaluation_of(
     known = [word for p in signature(function).parameters if p not in ("run", "train", "test", "data") for word in (WHICH if p == "which" else (p,))]
     if "settings" not in known and (unknown := set(evaluation) - {"with", *known}):
         raise ValueError(f"{name} has no {', '.join(sorted(unknown))}: there are {', '.join(known)}")  # settings are looked at where they go
+    check_kinds(function, evaluation, name)
     return function
 
 
@@ -228,6 +229,7 @@ def run_queue(
     command: str | None = None,  # that repeats this, kept in the results; None: skelbench queue
 ) -> tuple[list[str], list[str]]:  # files written, rows that failed with their reason
     "Measures every row and seed whose result does not exist. Stopped and started again, it goes on where it was."
+    if workers < 1: raise ValueError(f"workers must be at least 1, got {workers}")
     groups = sorted(grouped(chosen_jobs(rows, results, only), runs), key=lambda group: group[0]["seed"])  # stopped early, it has every row once
     threads = threads or max(1, (os.cpu_count() or 1) // workers)
     command = command or f"skelbench queue {rows if not isinstance(rows, list) else 'ROWS.json'} --results {results}"

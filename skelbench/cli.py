@@ -23,6 +23,12 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+def _count(text: str) -> int:
+    "A whole number of at least 1."
+    if not (text.isdecimal() and int(text)): raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
 def _common(parser, run=False, data=False):
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
@@ -51,7 +57,7 @@ def _data_commands(top):
     p = _set_command(data, "import", "read a release, or one's own recordings, into a set folder", data_commands.data_import, "format", "source")
     p.add_argument("destination", nargs="?", help="the set folder to make, by habit NAME.skel")
     p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the format, see `skelbench data formats`")
-    p.add_argument("--workers", type=int, help="processes that read (default: as many as it is worth)")
+    p.add_argument("--workers", type=_count, help="processes that read (default: as many as it is worth)")
     p.add_argument("--dry-run", action="store_true", help="say what was understood, and write nothing")
     _set_command(data, "info", "what is in a set", data_commands.data_info, "set", writes=False)
     p = _set_command(data, "check", "look for copies, leaks, frozen frames, jumps, wrong units and other faults", data_commands.data_check, "set", writes=False)
@@ -114,8 +120,8 @@ def _training_commands(top):
     p.add_argument("method")
     p.add_argument("--skeleton", default="ntu25")
     p.add_argument("--preset", default="paper")
-    p.add_argument("--people", type=int, default=2)
-    p.add_argument("--frames", type=int, help="of the clip whose operations are counted (default: the preset's)")
+    p.add_argument("--people", type=_count, default=2)
+    p.add_argument("--frames", type=_count, help="of the clip whose operations are counted (default: the preset's)")
     p.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
     _common(p)
     p.set_defaults(run_command=commands.params)
@@ -154,13 +160,13 @@ def _reproduce_command(top):
     p.add_argument("--protocol", help="default: the rows' own")
     p.add_argument("--target", help="of a transfer: the other set")
     p.add_argument("--target-protocol", help="and its protocol")
-    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--seeds", type=_count, default=3)
     p.add_argument("--preset", default="small", choices=["small", "paper"])
     here = "nbs/results" if Path("nbs/results").is_dir() else "results"  # in a checkout, the measured results that come along
     p.add_argument("--results", default=here, help="folder of folders of result files (default: nbs/results in a checkout, else results)")
     p.add_argument("--runs", default="runs", help="folder of run folders")
-    p.add_argument("--workers", type=int, default=1, help="processes side by side")
-    p.add_argument("--threads", type=int, help="of each worker (default: the machine's cores shared out)")
+    p.add_argument("--workers", type=_count, default=1, help="processes side by side")
+    p.add_argument("--threads", type=_count, help="of each worker (default: the machine's cores shared out)")
     _common(p)
     p.set_defaults(run_command=commands.reproduce)
 
@@ -170,8 +176,8 @@ def _other_commands(top):
     p.add_argument("rows", help="a JSON file of rows")
     p.add_argument("--results", default="results", help="folder of result files")
     p.add_argument("--runs", default="runs", help="folder of run folders")
-    p.add_argument("--workers", type=int, default=1, help="processes side by side")
-    p.add_argument("--threads", type=int, help="of each worker (default: the machine's cores shared out; more than there are slows tenfold)")
+    p.add_argument("--workers", type=_count, default=1, help="processes side by side")
+    p.add_argument("--threads", type=_count, help="of each worker (default: the machine's cores shared out; more than there are slows tenfold)")
     p.add_argument("--only", help="rows in whose name this regular expression is found, as in '^table4'")
     p.add_argument("--list", action="store_true", help="only say what is missing")
     p.add_argument("--background", action="store_true", help="go on without this terminal")

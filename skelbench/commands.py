@@ -53,7 +53,10 @@ def build(
     preset: str = "paper",  # "paper" or "small"
     **options,  # keywords of the method
 ):
-    "A method by name, with its options. Raises `ValueError` for a keyword that it does not have."
+    "A method by name, with its options. Raises `ValueError` for a keyword that it does not have, or a value of another kind."
+    from skelbench.jobs import check_kinds
+
+    check_kinds(method_class(method), options, method)
     try:
         return method_class(method)(skeleton, preset=preset, **options)
     except TypeError as error:

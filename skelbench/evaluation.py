@@ -75,7 +75,8 @@ def chunks_of(
     device="cpu",  # where the batches go
     batch_size: int = 256,  # clips a chunk
 ):
-    "The set in chunks, in order, each a SkeletonBatch with all its clips resampled to `frames`."
+    "The set in chunks, in order, each a SkeletonBatch with all its clips resampled to `frames`. Raises ValueError for no clip a chunk."
+    if batch_size < 1: raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     for start in range(0, len(data), batch_size):
         yield fixed_length(data.select(slice(start, start + batch_size)), frames, device)
 

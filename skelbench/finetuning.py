@@ -12,6 +12,7 @@ import copy
 import time
 from dataclasses import replace
 from functools import cache
+from numbers import Real
 
 import numpy as np
 import torch
@@ -254,6 +255,7 @@ def spread(
 def check_few(shares, draws, how, settings) -> tuple[list, float]:
     "The shares as a list, and the one that stands for all; ValueError for a wish that cannot be meant."
     shares, how = list(shares), one_of("way to learn from few labels", how, HOW)
+    if wrong := [share for share in shares if not isinstance(share, Real)]: raise ValueError(f"shares must be numbers, got {wrong[0]!r}")
     if not shares or len(set(shares)) < len(shares): raise ValueError(f"shares must be some different numbers, got {shares}")
     if wrong := [share for share in shares if not 0 < share <= 1]: raise ValueError(f"share must be above 0 and at most 1, got {wrong[0]}")
     if draws < 1: raise ValueError(f"draws must be at least 1, got {draws}")

@@ -292,7 +292,7 @@ def evaluate_inpainting(
     check_skeleton(method, data)
     gap, parts = gap_of(steps, drop, joints), []
     pose = None if train is None else mean_pose(train, steps)
-    chunks = tqdm(chunks_of(data, steps, device_of(method), batch_size), "in-painting", total=-(-len(data) // batch_size),
+    chunks = tqdm(chunks_of(data, steps, device_of(method), batch_size), "in-painting", total=-(-len(data) // max(1, batch_size)),
                   disable=not progress, leave=False)
     for batch in chunks:
         removed = removal(batch, data.skeleton, gap, joints)

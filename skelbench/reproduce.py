@@ -73,6 +73,8 @@ def jobs_of(
     "The jobs of a table, a row and seed each. Raises ValueError for a table that no row makes, and as `wishes` does."
     if "rows" not in entry:
         raise ValueError(f"no row makes this here: {entry.get('why', 'it is counted')}")
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds: raise ValueError("seeds must be at least one")
     asked: dict = {}
     for row, evaluations, _ in wishes(entry, **target):
         asked.setdefault(row, []).extend(e for e in evaluations if e not in asked.get(row, []))
@@ -81,7 +83,7 @@ def jobs_of(
         job = under(rows[name], preset)
         share = re.search(r" \d[\d.]*%.*$", job["protocol"])
         own = {"data": str(data or job["data"]), "protocol": protocol + (share[0] if share else "") if protocol else job["protocol"]}
-        jobs += [{**job, **own, "seed": seed, "evaluate": evaluations} for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
+        jobs += [{**job, **own, "seed": seed, "evaluate": evaluations} for seed in seeds]
     return jobs
 
 # %% ../nbs/56_reproduce.ipynb #c8dfbcc9

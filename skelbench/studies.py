@@ -74,7 +74,7 @@ def rebuilt_errors(
     method, found = method_of(run), {"model": [], "pose": [], "still": []}
     check_skeleton(method, data)
     pelvis = [data.skeleton.pelvis]
-    for batch in tqdm(chunks_of(data, frames, device_of(method), batch_size), "reconstruction", total=-(-len(data) // batch_size),
+    for batch in tqdm(chunks_of(data, frames, device_of(method), batch_size), "reconstruction", total=-(-len(data) // max(1, batch_size)),
                       disable=not progress, leave=False):
         seen, truth = batch.valid, batch.joints
         made = reconstruction(method, batch)

@@ -2,16 +2,17 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from skelbench import bench
-from skelbench.bench import evaluate_job, evaluate_split, folders_of, grouped, measure, splits_of, work
-from skelbench.commands import Builder
+from skelbench.bench import evaluate_job, evaluate_split, evaluation_of, folders_of, grouped, measure, splits_of, work
+from skelbench.commands import Builder, method_class
 from skelbench.evaluation import nearest
-from skelbench.jobs import EVALUATIONS, read_rows, result_file, run_folder
+from skelbench.jobs import EVALUATIONS, check_kinds, first_stage, members_of, read_rows, result_file, run_folder
 from skelbench.pairs import unlabelled_share
 from skelbench.results import Result, mean_of, mean_result
 from skelbench.runs import own_split, read_info
@@ -167,3 +168,12 @@ def test_bad_rows(tmp_path):
         read_rows(path)
     wish = {"with": "transfer", "data": "x/y.skel", "protocol": "fold1+fold2"}
     assert result_file({"row": "a b", "seed": 1}, wish, "r").name == "a-b--transfer--x-y.skel--fold1-fold2--seed1.json"
+
+
+def test_every_row_that_comes_along_asks_for_what_there_is():
+    for path in sorted((Path(bench.__file__).parent / "rows").glob("*.json")):
+        for job in read_rows(path):
+            stages = [one for one in (*members_of(job), first_stage(job)) if one]
+            for one in (*stages, *([{**job, "options": job["paper"].get("options", {})}] if "paper" in job else [])):
+                check_kinds(method_class(one["method"]), one["options"], f"{path.name}: {job['row']}")
+            for evaluation in job["evaluate"]: evaluation_of(evaluation)
