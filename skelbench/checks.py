@@ -364,9 +364,11 @@ def check(
     progress: bool = True,  # show bars
     **limits,  # of `LIMITS`, to be changed
 ) -> Report:  # a list of findings, the worst first; empty where all is well
-    "Looks for everything in `KINDS`. Two passes over the frames, some 3 kB a clip. `ValueError`: unknown protocol or limit."
-    if unknown := sorted(set(limits) - set(LIMITS)):
-        raise ValueError(f"unknown limit {unknown[0]!r}: there are {', '.join(LIMITS)}")
+    "Looks for everything in `KINDS`. Two passes over the frames, some 3 kB a clip. `ValueError`: unknown protocol or limit, a limit that is no number."
+    if unknown := sorted(set(limits) - set(LIMITS)): raise ValueError(f"unknown limit {unknown[0]!r}: there are {', '.join(LIMITS)}")
+    for name, value in limits.items():
+        if np.shape(value) != np.shape(LIMITS[name]) or np.asarray(value).dtype.kind not in "iuf":
+            raise ValueError(f"limit {name} must be of the kind of {LIMITS[name]}, got {value!r}")
     splits, odd = _splits(data, protocol)  # a wrong word is said before the work
     if not len(data): return Report(odd, data.name, 0)
     look = Look(data, measure(data, progress), splits, LIMITS | limits)

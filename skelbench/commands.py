@@ -11,6 +11,8 @@ import argparse
 import json
 import sys
 import time
+from ast import literal_eval
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def method_class(
 
 
 def words(
-    pairs: list[str],  # "key=value", the value read as JSON where it is JSON ("swap=false", "width=256", "reconstruction=mse")
+    pairs: list[str],  # "key=value", the value read as JSON or as Python writes it, where it is that ("swap=false", "width=256", "reconstruction=mse")
 ) -> dict:
     "Options of the command line as keywords. Raises `ValueError` for one without '='."
     options = {}
@@ -40,13 +42,14 @@ def words(
         key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"{pair!r} is not key=value")
-        try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
-            options[key] = value
+        options[key] = value
+        for read in (json.loads, literal_eval):  # Python's way of writing, too: [.01, .1], None, True
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                options[key] = read(value)
+                break
     return options
 
-
+# %% ../nbs/65_commands.ipynb #eaa8de39
 def build(
     method: str,  # name of a method
     skeleton,  # Skeleton

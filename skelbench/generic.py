@@ -16,7 +16,7 @@ import pandas as pd
 
 from .arrays import Unreadable
 from .columns import METRIC, to_metres
-from .guesses import array_layout, as_list, frame_rate, mean_bones, name_joints, place_body, table_layout
+from .guesses import array_layout, as_list, check_options, frame_rate, mean_bones, name_joints, place_body, table_layout
 from .labels import FACTS, RESTART, as_numbers, frame_number, guess_folders, guess_rule, read_labels, read_rule
 from .layouts import BODIES, Mapping
 from .recordings import Content, parse, pieces, seen
@@ -152,6 +152,7 @@ def guess(
 ) -> Mapping:
     "What the files in a folder mean, from the first of them and from what is said; `ValueError` where nothing usable is found, with what to say."
     notes, options = [], {k: v for k, v in options.items() if v is not None and k != "mapping"}
+    check_options(options)
     def note(what, text, sure, option): notes.append((what, text, bool(sure), option))
     columns = options.get("columns")
     if isinstance(columns, str) and "{" not in columns:

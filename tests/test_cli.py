@@ -1,13 +1,17 @@
 """The command line as a person uses it: what it prints, how it fails, what it leaves behind."""
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from skelbench.cli import main
+from skelbench.bench import evaluation_of
+from skelbench.cli import main, parser
+from skelbench.commands import words
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +25,29 @@ def said(capsys, *argv):
     out, err = capsys.readouterr()
     lines = out.strip().splitlines()
     return status, json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None, err
+
+
+def commands_in_prose():
+    "Every line of README that calls skelbench, without its comment, and those of the notebooks' text."
+    pages = [(ROOT / "README.md").read_text(encoding="utf-8")]
+    pages += ["".join(cell["source"]) for path in sorted((ROOT / "nbs").rglob("*.ipynb")) if not path.is_symlink()
+              for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"]
+    found = {line.partition(" #")[0].strip() for page in pages for line in re.findall(r"^\s*(skelbench .*)$|`(skelbench [^`]+)`", page, re.M)
+             for line in line if line}
+    return sorted(line for line in found if not re.search(r"[A-Z]{3}|\.\.\.|[|\[]--|^skelbench( -*\w+){1,2}$", line))
+
+
+@pytest.mark.parametrize("line", commands_in_prose())
+def test_a_command_that_is_written_down_is_understood(line):
+    arguments = parser().parse_args(shlex.split(line)[1:])
+    words(getattr(arguments, "option", []) or [])
+    if getattr(arguments, "command", "") == "evaluate":
+        evaluation_of({"with": arguments.evaluation, **words(arguments.option)})
+    if getattr(arguments, "command", "") == "queue": assert (ROOT / arguments.rows).is_file()
+
+
+def test_enough_commands_are_looked_at():
+    assert len(commands_in_prose()) > 20
 
 
 @pytest.fixture(scope="module")
