@@ -206,7 +206,9 @@ def read_info(
         info = json.loads(path.read_text())
         number = int(info["format"])
     except FileNotFoundError:
-        raise ValueError(f"{folder} is not a run: it has no run.json") from None
+        splits = sorted(below.parent.name for below in Path(folder).glob("split*/run.json"))
+        hint = f": its runs, one a split, are {folder}/{', '.join(splits)}" if splits else ""
+        raise ValueError(f"{folder} is not a run: it has no run.json{hint}") from None
     except (ValueError, KeyError, TypeError, OSError):
         raise ValueError(f"{path} is damaged or no run's") from None
     if number > FORMAT:

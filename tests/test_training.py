@@ -679,6 +679,10 @@ def test_load_says_in_one_line_what_is_wrong(unbroken, tmp_path):
     refuses(FileNotFoundError, "no such run folder", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     refuses(ValueError, "is not a run", tmp_path / "empty")
+    for name in ("split1", "split2"):
+        (tmp_path / "folds" / name).mkdir(parents=True)
+        (tmp_path / "folds" / name / "run.json").write_text("{}")
+    refuses(ValueError, "its runs, one a split, are .*folds/split1, split2", tmp_path / "folds")
     (tmp_path / "empty" / "run.json").write_text('{"format": 1')
     refuses(ValueError, "damaged", tmp_path / "empty")
     refuses(ValueError, r"newer skelbench \(run format 99", broken_copy(unbroken, tmp_path / "newer", format=99))
