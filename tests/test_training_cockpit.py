@@ -263,13 +263,15 @@ def test_a_process_that_dies_is_heard(tmp_path, opened, monkeypatch):
     import skelbench.training_cockpit as module
 
     said = (tmp_path / "said").open("w+b")
-    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit('ValueError: no clips')"], stderr=said)
+    process = subprocess.Popen([sys.executable, "-c", "import sys; input(); sys.exit('ValueError: no clips')"], stdin=subprocess.PIPE, stderr=said)
     monkeypatch.setattr(module, "another_process", lambda folder: (process, said))
     cockpit = opened(folder)
     cockpit.resume()
     assert "process of its own" in cockpit.said
     with pytest.raises(ValueError, match="already"):
         cockpit.resume()
+    process.stdin.write(b"\n")
+    process.stdin.close()       # it lived until here, however slow the machine
     process.wait(20)
     module._heed_processes(cockpit)
     assert cockpit.said == "a was not resumed: ValueError: no clips" and cockpit.processes == {}
