@@ -530,7 +530,8 @@ def test_two_processes_train_what_one_trains(data, tmp_path, pairs):
     done = two_processes(tmp_path / "run", model="Plain", pairs=pairs)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "3.0/3 epochs" in done.stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoints", "clips.csv", "control", "metrics.jsonl", "run.json", "snapshots"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        ".lock", "checkpoints", "clips.csv", "control", "metrics.jsonl", "run.json", "snapshots"]
     two = load(tmp_path / "run", method=Plain)
     assert two.metrics()["epoch"].tolist() == [1, 2, 3]
     if pairs == "augmented":        # the batches are the same clips, so the mathematics is
