@@ -99,6 +99,7 @@ def test_its_page_opens_from_disk(watched, tmp_path, shots):
     torch.manual_seed(0)
     lens = focal(FoCoViL(data.skeleton, preset="small").eval(), data, clips=16)
     page = watched(write_page(tmp_path / "focal.html", "Focal", [("Pairs", lens.to_html())]).as_uri())
+    page.locator(".sb-player:not(.sb-matrix)").scroll_into_view_if_needed()      # out of sight it rests
     until(lambda: page.locator(".sb-player:not(.sb-matrix)").evaluate("e => e.player?.draws > 2"))
     page.locator(".sb-matrix-canvas").hover(position={"x": 250, "y": 60})
     until(lambda: "similarity" in page.locator(".sb-matrix-here").inner_text())

@@ -89,6 +89,7 @@ def test_its_page_opens_from_disk(watched, tmp_path, shots):
     torch.manual_seed(0)
     made = swaps(SwapCLR(data.skeleton, preset="small", streams="joint").eval(), data)
     page = watched(write_page(tmp_path / "swap.html", "Swap", [("Two clips", made.to_html())]).as_uri())
+    page.locator(".sb-player").scroll_into_view_if_needed()      # out of sight it rests
     until(lambda: page.locator(".sb-player").evaluate("e => e.player?.draws > 2"))
     assert page.locator(".sb-export td").count() == 24 and page.complaints == []
     page.screenshot(path=shots / "swap_lab_page.png", full_page=True)
