@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NTU60', 'NTU120', 'PKU', 'ABLATION', 'MODALITIES', 'UCLA', 'TABLES', 'FUSION', 'FUSION_UCLA', 'MOMENTA', 'REGIONS',
-           'TRANSFORMS', 'POOLING', 'NETWORK', 'FRAMES', 'CLUSTERS', 'PROJECTION', 'BOTH', 'ABLATIONS', 'PUBLISHED',
-           'MAIN', 'published_rows', 'published_on']
+           'TRANSFORMS', 'POOLING', 'NETWORK', 'FRAMES', 'CLUSTERS', 'PROJECTION', 'BOTH', 'ABLATIONS', 'PAPERS',
+           'PUBLISHED', 'MAIN', 'source_of', 'published_rows', 'published_on']
 
 # %% ../nbs/53_published.ipynb #135651eb
 NTU60 = """AimCLR 79.7 74.3|GL-Transformer 83.8 76.3|CPM 84.9 78.7|CMD 86.9 79.8|3s-CrosSCLR 83.4 77.8|3s-AimCLR 83.8 78.9|3s-CPM 87.0 83.2
@@ -65,6 +65,24 @@ ABLATIONS = (  # what the other three papers take away, as TABLES
     ("FoCoViL, Table 8", "NW-UCLA", (("xview", "nearest"), ("xview", "cluster purity")), NETWORK),
     ("FoCoViL, Table 9", "NW-UCLA", (("xview", "nearest"),), PROJECTION),
     ("FoCoViL, Table 10", "NW-UCLA", (("xview", "nearest"),), "10 % 77.3|50 % 84.9|70 % 85.3|100 % 88.3"))
+
+# %% ../nbs/53_published.ipynb #5c1e7a90
+PAPERS = {  # in print; a table's own page is another in every preprint, its number and these pages hold for all
+    "SwapCLR": "Cervantes, Sekikawa, Sato, Shinoda: Integrating Generative and Contrastive Approaches for Human Action Recognition, "
+               "IEEE Access 13 (2025), pp. 100095-100104",
+    "CRRL": "Wang, Wen, Si, Qian, Wang: Contrast-Reconstruction Representation Learning for Self-Supervised Skeleton-Based Action Recognition, "
+            "IEEE Transactions on Image Processing 31 (2022), pp. 6224-6238",
+    "ActCLR": "Lin, Zhang, Liu: Actionlet-Dependent Contrastive Learning for Unsupervised Skeleton-Based Action Recognition, "
+              "CVPR 2023, pp. 2363-2372",
+    "FoCoViL": "Men, Ho, Shum, Leung: Focalized Contrastive View-Invariant Learning for Self-Supervised Skeleton-Based Action Recognition, "
+               "Neurocomputing 537 (2023), pp. 198-209"}
+
+
+def source_of(
+    *tables: str,  # as "CRRL, Table V"
+) -> str:  # "published, CRRL, Table V, pp. 6224-6238"
+    "The words beside a published number: its table, and the pages of its paper. KeyError for a paper that is none of `PAPERS`."
+    return "published, " + "; ".join(f"{t}, {PAPERS[t.partition(',')[0]].rpartition(', ')[2]}" for t in tables)
 
 # %% ../nbs/53_published.ipynb #3aa86526
 def published_rows() -> list[dict]:

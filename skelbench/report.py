@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .published import PUBLISHED, published_on
+from .published import PUBLISHED, published_on, source_of
 
 # %% ../nbs/54_report.ipynb #78e466a1
 NEEDED = ("row", "evaluation", "method", "data", "fingerprint", "protocol", "seed", "epochs", "command")
@@ -238,7 +238,7 @@ def shown(
         if kind == evaluation:
             row = said.setdefault((p["row"], p["published"], p["data"], p["protocol"]), {"row": p["row"]})
             row[column or (words(names[0]) if names else "value")] = f"{p['value']:.{digits}f}"
-    rows += [{**row, "source": f"published, {where}, {data} {protocol}"} for (_, where, data, protocol), row in said.items()]
+    rows += [{**row, "source": f"{source_of(where)}, {data} {protocol}"} for (_, where, data, protocol), row in said.items()]
     return pd.DataFrame(rows).fillna("")
 
 # %% ../nbs/54_report.ipynb #efb770cf
@@ -291,7 +291,7 @@ def to_csv(
                                **{k: r[f"{name} {k}"] for k in ("spread", "min", "max")}, "source": "measured"}
                       for name in MEASURES[t["evaluation"]] if name in t["frame"] and not pd.isna(r[name])]
         lines += [place | {"fingerprint": "", "row": p["row"], "measure": p["measure"].partition(" ")[2] or MEASURES[t["evaluation"]][0],
-                           "value": p["value"], "source": f"published, {p['published']}"} for p in t["published"]]
+                           "value": p["value"], "source": source_of(p["published"])} for p in t["published"]]
     return pd.DataFrame(lines).to_csv(index=False)
 
 # %% ../nbs/54_report.ipynb #704b4476
@@ -308,7 +308,8 @@ def headline(
                 row[f"{name}, {words}"] = with_spread(r.get(measure, float("nan")), r.get(f"{measure} spread"))
             row["source"] = f"measured, {r['epochs']} epochs, {r['seeds']} seed{'s' if r['seeds'] > 1 else ''}" if r["epochs"] else "measured, not trained"
         for p in (p for p in published if p["measure"] == kind):
-            row = rows.setdefault(f"{p['row']} (published)", {"row": p["row"], "source": f"published, {p['published']}"})
-            if p["published"] not in row["source"]: row["source"] += f"; {p['published']}"
+            row = rows.setdefault(f"{p['row']} (published)", {"row": p["row"], "tables": {}})
+            row["tables"][p["published"]] = None
+            row["source"] = source_of(*row["tables"])
             row[f"{name}, official"] = f"{p['value']:.1f}"
     return pd.DataFrame(rows.values(), columns=["row", "linear, official", "linear, leak-free", "1-NN, official", "1-NN, leak-free", "source"]).fillna("")

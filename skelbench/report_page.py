@@ -23,6 +23,7 @@ from .datasets import open_set
 from .gathering import gather  # noqa: F401 (also reached from here)
 from .page import write_page
 from .player import Html, player_html
+from .published import PAPERS, source_of
 from .report import DIGITS, MEASURES, tables, with_spread, worded
 from .runs import read_info, read_lines
 
@@ -129,7 +130,8 @@ def result_table(
         column = p["measure"].partition(" ")[2] or names[0]
         said.setdefault((p["row"], p["published"]), {})[column] = (f"{p['value']:.{digits}f}", p["value"])
     heads = ["row", "setting", *(worded(n.replace("leak_free", "leak-free")) for n in names), "epochs", "seeds", "source"]
-    printed = [[name, "", *(row.get(n, "") for n in names), "", "", f"published, {where}"] for (name, where), row in said.items()]
+    printed = [[name, "", *(row.get(n, "") for n in names), "", "", source_of(where)] for (name, where), row in said.items()]
+    papers = [PAPERS[name] for name in dict.fromkeys(where.partition(",")[0] for _, where in said)]
     floors = ("ceiling and floors", "floor", [line(r) for _, r in frame[low].iterrows()])
     measured = ("measured", "", [line(r) for _, r in frame[~low].iterrows()])
     apart = low.sum() > 6  # so many networks' floors would hide what stands below them
@@ -139,7 +141,7 @@ def result_table(
     return [*([f"{'All rows' if len(chosen) > 1 else 'Settings'}: {', '.join(shared)}."] if shared else []),
             table([measured] if apart else [floors, measured], heading_of(found)),
             *([table([floors], f"ceiling and floors, {heading_of(found)}")] if apart else []),
-            *(["Published, not measured here: other networks and trainings, as printed.",
+            *([f"Published, not measured here: other networks and trainings, as printed in {'; '.join(papers)}.",
                table([("", "published", printed)], f"published, {heading_of(found)}")] if printed else [])]
 
 # %% ../nbs/64_report_page.ipynb #7cdcda45

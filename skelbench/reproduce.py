@@ -22,6 +22,7 @@ from .cost import cost
 from .datasets import open_set
 from .jobs import chosen_jobs, first_stage, read_rows, result_file, run_folder, slug
 from .pairs import unlabelled_share
+from .published import PAPERS
 from .report import MEASURES, number_of, with_spread
 from .training import fit
 
@@ -308,6 +309,7 @@ def reproduce(
     Raises ValueError for an unknown table, one that no row makes, or one whose numbers cannot be read; FileNotFoundError without the set."""
     paper, key, entry = find_entry(paper, table)
     say(f"{cited(paper, key)}: {entry['shows']}")
+    say(f"in {PAPERS[cited(paper, key).partition(',')[0]]}")
     out = {"paper": paper, "table": key, "planned": 0, "seconds": 0.0, "written": [], "failed": [], "remarks": []}
     if "cost" in entry:
         from skelbench.skeleton import NTU25

@@ -11,7 +11,7 @@ from torch import nn
 from skelbench import inpainting as ip
 from skelbench.clips import SkeletonBatch
 from skelbench.generation import as_clips, between_samples, comparable, distance_mm, evaluate_generation, generate, halves, same_class_pairs
-from skelbench.published import MAIN, PUBLISHED, published_on
+from skelbench.published import MAIN, PUBLISHED, published_on, source_of
 from skelbench.report import (
     MEASURES,
     read_result,
@@ -400,7 +400,7 @@ def test_latex_and_csv_mark_what_was_published():
     assert len(body) == 3 and "textit" not in body[1] and r"\textit{FoCoViL} &" in body[2] and r"\textit{84.2}" in body[2] and "FoCoViL, Table 1" in body[2]
     lines = to_csv(found).splitlines()
     assert lines[0].startswith("evaluation,data,fingerprint,protocol,row,")
-    assert any(line.endswith('"published, CRRL, Table V"') and ",83.8," in line for line in lines)
+    assert any(line.endswith('"published, CRRL, Table V, pp. 6224-6238"') and ",83.8," in line for line in lines)
     assert sum(line.endswith("measured") for line in lines) == 3
 
 
@@ -411,6 +411,8 @@ def test_published_rows_of_a_set():
     assert {p["published"] for p in published_on("nw_ucla", "nearest")} == {"CRRL, Table VI", "FoCoViL, Table 1"}
     assert {p["measure"].split()[0] for p in PUBLISHED} <= set(MEASURES) and "SwapCLR, Table 4" not in MAIN
     assert not any("paper" in p["published"] for p in PUBLISHED), "every number names its table"
+    assert all(source_of(p["published"]).startswith(f"published, {p['published']}, pp. ") for p in PUBLISHED), "and the pages of its paper"
+    assert source_of("CRRL, Table V", "FoCoViL, Table 1") == "published, CRRL, Table V, pp. 6224-6238; FoCoViL, Table 1, pp. 198-209"
 
 
 @pytest.mark.parametrize("text, words", [

@@ -53,7 +53,7 @@ def test_other_protocols_and_data_never_share_a_table(tmp_path):
 def test_published_rows_are_set_apart(tmp_path):
     text = report_page([result_of(data="nw_ucla", protocol="xview")], tmp_path / "r.html").read_text(encoding="utf-8")
     measured, printed = text.split("Published, not measured here")
-    assert "FoCoViL, Table 1" in printed and "FoCoViL, Table 1" not in measured and '<tbody class="published">' in printed
+    assert "FoCoViL, Table 1, pp. 198-209" in printed and "FoCoViL, Table 1" not in measured and '<tbody class="published">' in printed
     assert "Published" not in report_page([result_of(data="nw_ucla", protocol="xview")], tmp_path / "s.html", published=()).read_text(encoding="utf-8")
 
 
