@@ -115,6 +115,14 @@ def test_paces_and_estimate(tmp_path, monkeypatch, data):
     assert in_words(59) == "59 s" and in_words(600) == "10 min" and in_words(7200) == "2.0 h"
 
 
+def test_an_unknown_pace_is_timed_where_the_queue_fits(tmp_path, data):
+    data.save(tmp_path / "a.skel")
+    job = {"method": "actclr", "preset": "small", "options": {"stage": "moco", "queue": 24}, "recipe": {"batch_size": 4}, "data": str(tmp_path / "a.skel"),
+           "protocol": "xview", "row": "z", "evaluate": []}
+    assert 0 < module.timed(job, Builder, "cpu") < 10, "24 keys do not fit into four batches of four"
+    assert module.timed(job | {"options": {"stage": "moco", "queue": 2000}}, Builder, "cpu") is None
+
+
 def test_what_is_missing_is_run_and_what_failed_is_said(tmp_path, monkeypatch, data):
     data.save(tmp_path / "a.skel")
     asked, said = {}, []
