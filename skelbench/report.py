@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NEEDED', 'MEASURES', 'DIGITS', 'PLACE', 'GROUP', 'FLOORS', 'CHOSEN', 'USUAL', 'with_spread', 'worded', 'number_of',
            'read_result', 'result_files', 'read_results', 'usual', 'setting_of', 'floor_name', 'pieces_of', 'lines_of',
-           'ceilings_of', 'check_twice', 'table', 'tables', 'shown', 'to_markdown', 'to_html', 'to_latex', 'to_csv',
-           'headline']
+           'ceilings_of', 'once', 'check_twice', 'table', 'tables', 'shown', 'to_markdown', 'to_html', 'to_latex',
+           'to_csv', 'headline']
 
 # %% ../nbs/54_report.ipynb #b0d1a7b6
 import json
@@ -171,12 +171,22 @@ def ceilings_of(
     return found
 
 
+def once(
+    results: list[dict],  # of `read_results`, of several folders
+) -> list[dict]:  # in their order
+    "Without those that an earlier file holds, too, number for number: a row that two lists of rows ask for is measured once."
+    def said(r): return json.dumps({k: v for k, v in r.items() if k not in ("file", "command", "seconds", "train_seconds")}, sort_keys=True)
+    found: dict = {}
+    for r in results: found.setdefault(said(r), r)
+    return list(found.values())
+
+
 def check_twice(results: list[dict]):
-    "Raises ValueError when two files hold the same row and seed: an average would count it twice."
+    "Raises ValueError when two files hold the same row and seed with other numbers: an average would count it twice."
     seen = {}
     for r in results:
         key = (r["evaluation"], setting_of(r), r["seed"], *(r[k] for k in GROUP if k != "setting"))
-        if key in seen: raise ValueError(f"{r['file']} and {seen[key]} hold the same row and seed: {r['row']}, seed {r['seed']}")
+        if key in seen: raise ValueError(f"{r['file']} and {seen[key]} hold the same row and seed, with other numbers: {r['row']}, seed {r['seed']}")
         seen[key] = r["file"]
 
 # %% ../nbs/54_report.ipynb #445c1c22
@@ -187,9 +197,9 @@ def table(
 ) -> pd.DataFrame:  # a row a group: seeds, and of each number its mean, spread, min and max
     """Mean and sample standard deviation over seeds of all results of one kind; below the methods the ceiling and, once, the floors.
 
-    Raises ValueError for an unknown kind, or when two files hold the same row and seed."""
+    What two files hold alike counts once. Raises ValueError for an unknown kind, or when they hold the same row and seed with other numbers."""
     if evaluation not in MEASURES: raise ValueError(f"no evaluation {evaluation!r}; there are {', '.join(MEASURES)}")
-    chosen, names = [r for r in results if r["evaluation"] == evaluation], tuple(measures or MEASURES[evaluation])
+    chosen, names = once([r for r in results if r["evaluation"] == evaluation]), tuple(measures or MEASURES[evaluation])
     check_twice(chosen)
     found = [line for r in chosen for line in lines_of(r, chosen, names)]
     if evaluation in ("linear", "nearest", "finetune"): found += ceilings_of(results, chosen)

@@ -24,7 +24,7 @@ from .gathering import gather  # noqa: F401 (also reached from here)
 from .page import write_page
 from .player import Html, player_html
 from .published import PAPERS, source_of
-from .report import DIGITS, MEASURES, tables, with_spread, worded
+from .report import DIGITS, MEASURES, once, tables, with_spread, worded
 from .runs import read_info, read_lines
 
 # %% ../nbs/64_report_page.ipynb #b3b05dea
@@ -310,6 +310,7 @@ def report_page(
 ) -> Path:
     "One HTML file with all of it. Raises ValueError for no results, an unknown pair, and as `tables` does."
     if not results: raise ValueError("no results: nothing to report")
+    results = once(results)
     have, left = with_predictions([r for r in results if r["evaluation"] in ("linear", "nearest", "finetune", "supervised", "transfer", "semi")])
     sections = [(None, [about(results, left), Html(STYLE)])]
     found = tables(results, published)

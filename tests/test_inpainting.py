@@ -14,6 +14,7 @@ from skelbench.generation import as_clips, between_samples, comparable, distance
 from skelbench.published import MAIN, PUBLISHED, published_on, source_of
 from skelbench.report import (
     MEASURES,
+    once,
     read_result,
     read_results,
     shown,
@@ -344,7 +345,7 @@ def test_rows_that_differ_are_not_averaged(tmp_path):
                     "v": result_of(settings={"representation": "z_clr"})}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(r))
     assert (table(read_results(tmp_path))["row"] == "a").sum() == 4
-    (tmp_path / "twice.json").write_text(json.dumps(result_of()))
+    (tmp_path / "twice.json").write_text(json.dumps(result_of(official=81.0)))
     with pytest.raises(ValueError, match="twice.json and x.json|x.json and twice.json"):
         table(read_results(tmp_path))
     with pytest.raises(ValueError, match="linear, nearest, cluster, segment, inpainting, generation"):
@@ -402,6 +403,14 @@ def test_latex_and_csv_mark_what_was_published():
     assert lines[0].startswith("evaluation,data,fingerprint,protocol,row,")
     assert any(line.endswith('"published, CRRL, Table V, pp. 6224-6238"') and ",83.8," in line for line in lines)
     assert sum(line.endswith("measured") for line in lines) == 3
+
+
+def test_what_two_files_hold_alike_counts_once():
+    first = result_of(file="a/x")
+    again = {**first, "file": "b/x", "command": "another list of rows", "seconds": 9.0}
+    assert once([first, again]) == [first] and table([first, again])["seeds"].tolist() == table([first])["seeds"].tolist()
+    with pytest.raises(ValueError, match="b/x and a/x hold the same row and seed, with other numbers"):
+        table([first, {**again, "official": first["official"] + 1}])
 
 
 def test_published_rows_of_a_set():
