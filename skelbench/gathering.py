@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .bench import evaluate_job
-from .report import once, read_result, read_results, result_files
+from .report import read_result, read_results, result_files
 from .runs import load, own_split, read_info
 from .storage import write_json
 
@@ -73,4 +73,4 @@ def gather(
         if not itself and (not inner or result_files(place)): found += read_results(place)
     for folder, row in tqdm(rows_of_runs(runs).items(), "runs", disable=not progress or not runs, leave=False):
         found += run_results(folder, row, **options)
-    return once(found), runs
+    return found, runs

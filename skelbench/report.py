@@ -118,6 +118,11 @@ def setting_of(result: dict) -> str:
                      for k in CHOSEN if settings.get(k) is not None and USUAL.get(k) != settings[k])
 
 
+def _streams(r: dict) -> tuple:
+    "What its network reads, where that was chosen."
+    return tuple((r.get("options") or {}).get("streams", ()))
+
+
 def floor_name(
     floor: str,  # one of FLOORS
     result: dict,  # that it belongs to
@@ -127,10 +132,9 @@ def floor_name(
     def frames(r): return (r.get("settings") or {}).get("frames")
     if floor == "raw_coordinates":
         return "raw coordinates" + (f", {frames(result)} frames" if len({frames(r) for r in among}) > 1 else "")
-    def streams(r): return tuple((r.get("options") or {}).get("streams", ()))
-    several = len({streams(r) for r in among if r["method"] == result["method"]}) > 1 and streams(result)
+    several = len({_streams(r) for r in among if r["method"] == result["method"]}) > 1 and _streams(result)
     return "random encoder" + (f" of {result['method']}" if len({r["method"] for r in among}) > 1 else "") \
-        + (f", {' and '.join(streams(result))}" if several else "")
+        + (f", {' and '.join(_streams(result))}" if several else "")
 
 # %% ../nbs/54_report.ipynb #72877f5f
 def pieces_of(result: dict) -> list[dict]:
@@ -161,32 +165,39 @@ def ceilings_of(
 ) -> list[dict]:  # lines
     "The same networks trained with labels from scratch on the same clips: what a small network can reach there."
     places, found = {tuple(r[k] for k in PLACE) for r in among}, []
+    several = {m for m in {r["method"] for r in results} if len({_streams(r) for r in results if r["method"] == m and _scratch(r)}) > 1}
     for r in results:
         settings = r.get("settings") or {}
-        scratch = r if r["evaluation"] == "supervised" else settings.get("from_scratch")
+        scratch = _scratch(r)
         if tuple(r[k] for k in PLACE) in places and isinstance(scratch, dict) and settings.get("share", 1) == 1:
             found.append({k: r[k] for k in PLACE} | {
-                "row": f"with labels, from scratch: {r['method']}", "setting": "", "rank": 1, "epochs": settings.get("epochs", r["epochs"]),
+                "row": ", ".join([f"with labels, from scratch: {r['method']}", *(_streams(r) if r["method"] in several else ())]),
+                "setting": "", "rank": 1, "epochs": settings.get("epochs", r["epochs"]),
                 "seed": settings.get("labels_seed", r["seed"]), **{k: number_of(scratch, k) for k in MEASURES["linear"]}})
     return found
+
+
+def _scratch(r: dict) -> dict | None:
+    "What the same network reached with labels alone, where that was measured."
+    return r if r["evaluation"] == "supervised" else (r.get("settings") or {}).get("from_scratch")
 
 
 def once(
     results: list[dict],  # of `read_results`, of several folders
 ) -> list[dict]:  # in their order
-    "Without those that an earlier file holds, too, number for number: a row that two lists of rows ask for is measured once."
-    def said(r): return json.dumps({k: v for k, v in r.items() if k not in ("file", "command", "seconds", "train_seconds")}, sort_keys=True)
+    "Without those that a file of the same name in an earlier folder holds, number for number: a row that two lists of rows ask for."
+    def said(r): return json.dumps({k: v for k, v in r.items() if k not in ("command", "seconds", "train_seconds")}, sort_keys=True)
     found: dict = {}
     for r in results: found.setdefault(said(r), r)
     return list(found.values())
 
 
 def check_twice(results: list[dict]):
-    "Raises ValueError when two files hold the same row and seed with other numbers: an average would count it twice."
+    "Raises ValueError when two files hold the same row and seed: an average would count it twice."
     seen = {}
     for r in results:
         key = (r["evaluation"], setting_of(r), r["seed"], *(r[k] for k in GROUP if k != "setting"))
-        if key in seen: raise ValueError(f"{r['file']} and {seen[key]} hold the same row and seed, with other numbers: {r['row']}, seed {r['seed']}")
+        if key in seen: raise ValueError(f"{r['file']} and {seen[key]} hold the same row and seed: {r['row']}, seed {r['seed']}")
         seen[key] = r["file"]
 
 # %% ../nbs/54_report.ipynb #445c1c22
@@ -197,7 +208,7 @@ def table(
 ) -> pd.DataFrame:  # a row a group: seeds, and of each number its mean, spread, min and max
     """Mean and sample standard deviation over seeds of all results of one kind; below the methods the ceiling and, once, the floors.
 
-    What two files hold alike counts once. Raises ValueError for an unknown kind, or when they hold the same row and seed with other numbers."""
+    What two folders hold alike counts once. Raises ValueError for an unknown kind, or when two files hold the same row and seed."""
     if evaluation not in MEASURES: raise ValueError(f"no evaluation {evaluation!r}; there are {', '.join(MEASURES)}")
     chosen, names = once([r for r in results if r["evaluation"] == evaluation]), tuple(measures or MEASURES[evaluation])
     check_twice(chosen)

@@ -345,7 +345,7 @@ def test_rows_that_differ_are_not_averaged(tmp_path):
                     "v": result_of(settings={"representation": "z_clr"})}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(r))
     assert (table(read_results(tmp_path))["row"] == "a").sum() == 4
-    (tmp_path / "twice.json").write_text(json.dumps(result_of(official=81.0)))
+    (tmp_path / "twice.json").write_text(json.dumps(result_of()))
     with pytest.raises(ValueError, match="twice.json and x.json|x.json and twice.json"):
         table(read_results(tmp_path))
     with pytest.raises(ValueError, match="linear, nearest, cluster, segment, inpainting, generation"):
@@ -405,12 +405,20 @@ def test_latex_and_csv_mark_what_was_published():
     assert sum(line.endswith("measured") for line in lines) == 3
 
 
-def test_what_two_files_hold_alike_counts_once():
-    first = result_of(file="a/x")
-    again = {**first, "file": "b/x", "command": "another list of rows", "seconds": 9.0}
+def test_what_two_folders_hold_alike_counts_once():
+    first = result_of(file="x")
+    again = {**first, "command": "another list of rows", "seconds": 9.0}
     assert once([first, again]) == [first] and table([first, again])["seeds"].tolist() == table([first])["seeds"].tolist()
-    with pytest.raises(ValueError, match="b/x and a/x hold the same row and seed, with other numbers"):
-        table([first, {**again, "official": first["official"] + 1}])
+    for other in ({**again, "official": first["official"] + 1}, {**again, "file": "y"}):
+        with pytest.raises(ValueError, match="and x hold the same row and seed: a, seed 0"):
+            table([first, other])
+
+
+def test_a_ceiling_is_of_one_network():
+    three, one = ({"official": n, "evaluation": "finetune", "settings": {"share": 1.0, "from_scratch": {"official": n}}} for n in (90.0, 80.0))
+    both = [result_of("three", **three, file="x"), result_of("one", file="y", options={"streams": ["joint"]}, **one)]
+    frame = table(both, "finetune").set_index("row")
+    assert frame.loc["with labels, from scratch: m", "official"] == 90 and frame.loc["with labels, from scratch: m, joint", "official"] == 80
 
 
 def test_published_rows_of_a_set():
